@@ -1,0 +1,1 @@
+"""The command-line clients of upstartd: thin callers over D-Bus."""

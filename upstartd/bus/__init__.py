@@ -1,0 +1,1 @@
+"""D-Bus: connections, messages, objects and who may call what."""

@@ -1,0 +1,43 @@
+"""What the bus side asks of the rest of the daemon: the one interface between them.
+
+daemon.py implements it; tests of the bus bring their own. Nothing in `upstartd/bus/` imports the daemon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from upstartd.engine.core import Engine
+    from upstartd.engine.inputs import Input
+    from upstartd.log import Log
+
+
+class Host(Protocol):
+    """The daemon, as a method call sees it."""
+
+    engine: Engine  # to be read; it is changed only by submit()
+    log: Log
+    is_pid_1: bool
+    only_root_may_change: bool  # a system instance that runs as root and not in user mode
+
+    def submit(self, what: Input) -> None:
+        """Hand an input to the engine and carry out what follows, replies included."""
+
+    def take_in_file_changes(self) -> None:
+        """Read the job files whose changes the watches have already seen (design, 33)."""
+
+    def reload_configuration(self) -> None:
+        """Read every job directory again."""
+
+    def state_as_json(self) -> str:
+        """The daemon's whole state, for GetState."""
+
+    def restart(self) -> None:
+        """Execute the daemon anew; the caller is never answered."""
+
+    def disk_is_writeable(self) -> None:
+        """Write out the job output that was held; OperationFailed where that does not work."""
+
+    async def notify_dbus_address(self, address: str) -> None:
+        """Connect to that bus and take the name there; an UpstartdError where that does not work."""

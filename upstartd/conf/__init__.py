@@ -1,0 +1,1 @@
+"""The job language: from files on disk to definitions of jobs."""

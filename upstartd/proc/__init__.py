@@ -1,0 +1,1 @@
+"""Processes: starting them, following them, and the one seam to the kernel."""
