@@ -1,0 +1,106 @@
+"""Where the daemon's files and sockets are: job directories, log directory, private socket, session file.
+
+All of it follows from the options, the environment and the daemon's uid and pid; the disk is not asked. Only
+make_private_directory() changes anything. Not responsible for what lies in those places. Source: runtime
+specification, 1.1, 1.2 and 7; configuration specification, 7; design, 28.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from upstartd.cli import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from upstartd.cli import Options
+
+SYSTEM_JOBS = "/etc/init"
+SYSTEM_LOGS = "/var/log/upstart"
+SYSTEM_SOCKET = "/com/ubuntu/upstart"
+JOBS_OF_ALL_USERS = "/usr/share/upstart/sessions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """The places of one daemon. `left_out` has a sentence for each that cannot be told, and why."""
+
+    job_directories: tuple[str, ...]  # the one with the highest precedence first
+    own_job_directory: str | None  # the one of these that is made when it is missing
+    log_directory: str | None  # None: the output of jobs cannot be kept
+    socket_name: str | None  # of the private socket, in the abstract namespace
+    session_file: str | None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def socket_address(self) -> str | None:
+        """The private socket as D-Bus writes addresses: what UPSTART_SESSION holds in a user session."""
+        return None if self.socket_name is None else f"unix:abstract={self.socket_name}"
+
+
+def find(options: Options, environ: Mapping[str, str], *, uid: int, pid: int) -> Places:
+    """The places of a daemon with these options, this environment and these ids."""
+    places = _user(options, environ, uid, pid) if options.mode is Mode.USER else _system(options)
+    jobs = (*options.prepend_confdirs, *places.job_directories, *options.append_confdirs)
+    return replace(places, job_directories=tuple(dict.fromkeys(jobs)))
+
+
+def _system(options: Options) -> Places:
+    return Places(
+        job_directories=options.confdirs or (SYSTEM_JOBS,),
+        own_job_directory=None,
+        log_directory=options.logdir or SYSTEM_LOGS,
+        socket_name=SYSTEM_SOCKET if options.mode is Mode.SYSTEM else None,
+        session_file=None,
+    )
+
+
+def _user(options: Options, environ: Mapping[str, str], uid: int, pid: int) -> Places:
+    left_out: list[str] = []
+
+    def below_home(path: str, purpose: str) -> str | None:
+        """`path` below HOME; None, and a word about it, where there is no HOME."""
+        home = environ.get("HOME", "")
+        if os.path.isabs(home):
+            return os.path.join(home, path)
+        left_out.append(f"cannot {purpose} ~/{path}: HOME is {'not an absolute path' if home else 'not set'}")
+        return None
+
+    def base(variable: str, fallback: str, purpose: str) -> str | None:
+        """The directory `upstart` below an XDG base directory."""
+        directory = environ.get(variable, "")
+        return os.path.join(directory, "upstart") if os.path.isabs(directory) else below_home(fallback, purpose)
+
+    jobs: list[str | None] = []
+    if not options.confdirs:
+        jobs.append(base("XDG_CONFIG_HOME", ".config/upstart", "read jobs from"))
+        jobs.append(below_home(".init", "read jobs from"))
+        jobs += [os.path.join(directory, "upstart")
+                 for directory in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if os.path.isabs(directory)]
+        jobs += [JOBS_OF_ALL_USERS] if options.system_user_confdir else []
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    return Places(
+        job_directories=options.confdirs or tuple(directory for directory in jobs if directory is not None),
+        own_job_directory=jobs[0] if jobs else None,
+        log_directory=options.logdir or base("XDG_CACHE_HOME", ".cache/upstart", "write the output of jobs to"),
+        socket_name=f"{SYSTEM_SOCKET}-session/{uid}/{pid}",
+        session_file=os.path.join(runtime, "upstart/sessions", f"{pid}.session") if os.path.isabs(runtime) else None,
+        left_out=tuple(left_out),
+    )
+
+
+def make_private_directory(path: str) -> None:
+    """Make a directory that is the user's own, and those above it, where they are missing: mode 0700 each.
+
+    An OSError where that does not work. (os.makedirs() gives its mode to the last one only.)
+    """
+    if path and not os.path.isdir(path):
+        make_private_directory(os.path.dirname(path))
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
