@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     from upstartd.conf.model import Command, Expect, ProcessName, ProcessSettings
     from upstartd.engine.inputs import Caller
-    from upstartd.engine.states import Goal, State
     from upstartd.errors import UpstartdError
     from upstartd.log import Priority
 
@@ -44,14 +43,14 @@ class InstanceRemoved:
 class GoalChanged:
     job: str
     instance: str
-    goal: Goal
+    goal: str
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
     job: str
     instance: str
-    state: State
+    state: str
 
 
 @dataclass(frozen=True, slots=True)

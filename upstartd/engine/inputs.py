@@ -139,7 +139,7 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class EndInOrder:
-    """End a system instance that is not PID 1: nothing starts any more, everything is stopped (design, Ending in order)."""
+    """End a system instance: nothing starts any more, everything is stopped (design, Ending in order)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,3 +51,46 @@ class State(enum.Enum):
     def word(self) -> str:
         """The state as clients see it."""
         return self.value
+
+
+# What an instance in a state does next, by its goal: stop, start, respawn, restart. A respawn or a restart
+# can only be wanted where main has run; in the other rows those two columns are what `start` would do.
+_S = State
+_ROWS: dict[State, tuple[State, State, State, State]] = {
+    _S.WAITING: (_S.WAITING, _S.STARTING, _S.STARTING, _S.STARTING),
+    _S.STARTING: (_S.STOPPING, _S.SECURITY_SPAWNING, _S.SECURITY_SPAWNING, _S.SECURITY_SPAWNING),
+    _S.SECURITY_SPAWNING: (_S.SECURITY, _S.SECURITY, _S.SECURITY, _S.SECURITY),
+    _S.SECURITY: (_S.STOPPING, _S.PRE_STARTING, _S.PRE_STARTING, _S.PRE_STARTING),
+    _S.PRE_STARTING: (_S.PRE_START, _S.PRE_START, _S.PRE_START, _S.PRE_START),
+    _S.PRE_START: (_S.STOPPING, _S.SPAWNING, _S.SPAWNING, _S.SPAWNING),
+    _S.SPAWNING: (_S.SPAWNED, _S.SPAWNED, _S.SPAWNED, _S.SPAWNED),
+    _S.SPAWNED: (_S.STOPPING, _S.POST_STARTING, _S.STOPPING, _S.STOPPING),
+    _S.POST_STARTING: (_S.POST_START, _S.POST_START, _S.POST_START, _S.POST_START),
+    _S.POST_START: (_S.STOPPING, _S.RUNNING, _S.STOPPING, _S.STOPPING),
+    _S.RUNNING: (_S.PRE_STOPPING, _S.RUNNING, _S.STOPPING, _S.STOPPING),
+    _S.PRE_STOPPING: (_S.PRE_STOP, _S.PRE_STOP, _S.PRE_STOP, _S.PRE_STOP),
+    _S.PRE_STOP: (_S.STOPPING, _S.RUNNING, _S.STOPPING, _S.STOPPING),
+    _S.STOPPING: (_S.KILLED, _S.KILLED, _S.KILLED, _S.KILLED),
+    _S.KILLED: (_S.POST_STOPPING, _S.POST_STOPPING, _S.POST_STOPPING, _S.POST_STOPPING),
+    _S.POST_STOPPING: (_S.POST_STOP, _S.POST_STOP, _S.POST_STOP, _S.POST_STOP),
+    _S.POST_STOP: (_S.WAITING, _S.STARTING, _S.STARTING, _S.STARTING),
+}
+TRANSITIONS: dict[tuple[State, Goal], State] = {
+    (state, goal): row[column]
+    for state, row in _ROWS.items()
+    for column, goal in enumerate((Goal.STOP, Goal.START, Goal.RESPAWN, Goal.RESTART))
+}
+
+# Where the main process is not there the way is another: there is nothing for pre-stop to prepare, and a
+# stop cannot be cancelled any more once its main has ended.
+WITHOUT_MAIN: dict[tuple[State, Goal], State] = {
+    (State.RUNNING, Goal.STOP): State.STOPPING,
+    (State.PRE_STOP, Goal.START): State.STOPPING,
+}
+
+
+def next_state(state: State, goal: Goal, main_is_there: bool) -> State:
+    """The state that an instance goes to when it leaves `state`. Total: there is an answer for every pair."""
+    if not main_is_there and (state, goal) in WITHOUT_MAIN:
+        return WITHOUT_MAIN[state, goal]
+    return TRANSITIONS[state, goal]

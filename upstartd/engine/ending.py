@@ -1,0 +1,142 @@
+"""How a session, or a system instance beside another init, comes to its end: everything is stopped, in order.
+
+Source: runtime specification, section 8; design, Ending in order. Seconds are those of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from upstartd.engine.effects import EndDaemon, KillProcess
+from upstartd.engine.states import Goal
+from upstartd.log import Priority
+
+if TYPE_CHECKING:
+    from upstartd.engine.lifecycle import Lifecycle
+    from upstartd.engine.world import World
+
+_CHECK_EVERY = 1.0  # how often it is looked whether any process is left
+_LEAST_TIME = 5.0  # what any phase may take, however short the kill timeouts are
+_SIGKILL = 9
+
+
+class Phase(enum.Enum):
+    """How far the end has come."""
+
+    NONE = "none"
+    WAIT = "wait"  # what the last event started may still run
+    KILL = "kill"  # everything has been told to stop
+    LAST = "last"  # what did not stop has been killed
+    OVER = "over"
+
+
+class Ending:
+    """The end of the daemon. Its deadlines are the key of the world's timers that is this object."""
+
+    def __init__(self, world: World, lifecycle: Lifecycle) -> None:
+        self._world = world
+        self._lifecycle = lifecycle
+        self._reason = ""
+        self._in_order = False
+        self._began = 0.0
+        self._phase_ends = 0.0
+        self.phase = Phase.NONE
+
+    def end_session(self, kind: str) -> None:
+        """Begin to end a session; `kind` is `logout` or `shutdown`. Nothing happens if it is ending already."""
+        if self.phase is not Phase.NONE:
+            return
+        world = self._world
+        self._begin(kind)
+        world.emit("session-end", (f"TYPE={kind}",))
+        if kind == "logout" and world.somebody_starts_on("session-end"):
+            self._enter(Phase.WAIT, _LEAST_TIME)
+            self._stop_all()
+        else:
+            self._kill()
+
+    def end_in_order(self) -> None:
+        """Begin to end a system instance: two last events, which only stop jobs; then whatever is left is stopped."""
+        if self.phase is not Phase.NONE:
+            return
+        world = self._world
+        self._in_order = True
+        world.may_start = False
+        self._begin("shutdown")
+        world.emit("runlevel", ("RUNLEVEL=0",))
+        world.emit("shutdown")
+        # What the events stop comes first, so that it ends in the order its conditions ask for.
+        self._enter(Phase.WAIT, self._longest_kill_timeout())
+
+    def _begin(self, reason: str) -> None:
+        self._reason = reason
+        self._began = self._world.now
+        self._world.may_respawn = False
+        self._world.log(Priority.INFO, "Quiescing due to %s request", reason)
+
+    def _enter(self, phase: Phase, seconds: float) -> None:
+        self.phase = phase
+        self._phase_ends = self._world.now + seconds
+        self._world.timers.arm(self, self._world.now + min(_CHECK_EVERY, seconds))
+
+    def _kill(self) -> None:
+        self._enter(Phase.KILL, self._longest_kill_timeout())
+        self._stop_all()
+
+    def _longest_kill_timeout(self) -> float:
+        return max([_LEAST_TIME, *(float(one.config.kill_timeout) for one in self._world.instances.values())])
+
+    def _stop_all(self) -> None:
+        for instance in list(self._world.instances.values()):
+            if instance.goal is not Goal.STOP:
+                instance.stop_environment = {}
+                self._lifecycle.let_go(instance)
+                self._lifecycle.stop(instance)
+
+    def check(self) -> None:
+        """Go on to the next phase, or end, if it is time. Called after every step while the end has begun."""
+        world = self._world
+        if self.phase in (Phase.NONE, Phase.OVER):
+            return
+        if self.phase is Phase.WAIT and (self._is_quiet() or self._is_over()):
+            self._kill()
+        if not world.instances:
+            self._finish()
+        elif self.phase is Phase.KILL and self._is_over():
+            for instance in world.instances.values():
+                world.log(Priority.WARN, "job %s failed to stop", instance.title)
+            if not self._in_order:
+                self._finish()
+                return
+            for instance in world.instances.values():
+                for process in instance.pids:
+                    world.effect(KillProcess(instance.uid, process, _SIGKILL))
+            self._enter(Phase.LAST, _CHECK_EVERY)
+        elif self.phase is Phase.LAST and self._is_over():
+            self._finish()
+
+    def second_passed(self) -> None:
+        """Look again in a second: time alone may end a phase."""
+        self._world.timers.arm(self, min(self._world.now + _CHECK_EVERY, max(self._phase_ends, self._world.now + 0.01)))
+        if self.phase is Phase.KILL and not any(instance.pids for instance in self._world.instances.values()):
+            self._finish()
+
+    def _is_over(self) -> bool:
+        return self._world.now >= self._phase_ends
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is on its way down or up any more because of the last events."""
+        if self._in_order:
+            return not any(instance.goal is Goal.STOP for instance in self._world.instances.values())
+        return not self._world.instances
+
+    def _finish(self) -> None:
+        world = self._world
+        world.timers.cancel(self)
+        seconds = int(world.now - self._began)
+        world.log(
+            Priority.INFO, "Quiesce %s sequence took %s seconds", self._reason, str(seconds) if seconds else "<1"
+        )
+        self.phase = Phase.OVER
+        world.effect(EndDaemon(0))
