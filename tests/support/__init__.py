@@ -1,0 +1,1 @@
+"""What tests of whole daemons share: scratch places, private buses, daemons, terminals. No tests live here."""

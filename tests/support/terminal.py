@@ -1,0 +1,34 @@
+"""Running a command with a terminal as its standard descriptors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pty
+import subprocess
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def run_in_terminal(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
+    """The exit status of `command`, and all that it wrote to its terminal (lines end in CR LF, as there)."""
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen(command, env=dict(environ), stdin=theirs, stdout=theirs, stderr=theirs) as process:
+            os.close(theirs)
+            written = b""
+            while True:
+                try:
+                    piece = os.read(ours, 4096)
+                except OSError as error:
+                    if error.errno != errno.EIO:  # EIO: the last one who held the other side has closed it
+                        raise
+                    break
+                if not piece:
+                    break
+                written += piece
+        return process.returncode, written.decode()
+    finally:
+        os.close(ours)
