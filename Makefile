@@ -1,0 +1,38 @@
+# Setting up, running and testing upstartd. `make` alone says what there is.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: help run test lint
+
+help:
+	@echo "make run    play the tutorial with a private daemon: no bus, no root, nothing outside a scratch directory"
+	@echo "make test   run every test; make test ARGS=tests/unit runs those"
+	@echo "make lint   ruff and mypy"
+
+run: .venv/installed
+	@packaging/debian/need nodejs
+	@$(BIN)/python docs/tutorial/run.py
+
+test: .venv/installed-with-tools
+	@packaging/debian/need dbus-daemon nodejs
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/installed-with-tools
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# pip is the last thing that a new environment gets, so one that has it is whole.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
+	@packaging/debian/need python3-venv
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | $(BIN)/pip
+	$(PIP) install --editable .
+	@touch $@
+
+.venv/installed-with-tools: pyproject.toml | $(BIN)/pip
+	$(PIP) install --editable '.[test,lint]'
+	@touch $@ .venv/installed
