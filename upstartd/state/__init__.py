@@ -1,0 +1,1 @@
+"""The daemon's state as text: what GetState shows."""
