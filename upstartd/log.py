@@ -6,8 +6,11 @@ Not responsible for the output of jobs. Source: runtime specification, section 2
 from __future__ import annotations
 
 import enum
-import sys
-from typing import TextIO
+import os
+import select
+
+# What a pipe that select() calls writeable takes without blocking (pipe(7), PIPE_BUF).
+_CHUNK = 4096
 
 
 class Priority(enum.IntEnum):
@@ -35,16 +38,17 @@ class Priority(enum.IntEnum):
 
 
 class Log:
-    """Writes diagnostics of `priority` and higher: warnings and worse to `err`, the others to `out`.
+    """Writes diagnostics of `priority` and higher: warnings and worse to the descriptor `err`, the others to `out`.
 
-    Neither stream is ever waited for: what the daemon says must not stop what it does.
+    Neither is ever waited for, since what the daemon says must not stop what it does: a line that nobody takes
+    is dropped, and the next one that goes out says how many were.
     """
 
-    def __init__(self, priority: Priority = Priority.MESSAGE, out: TextIO | None = None,
-                 err: TextIO | None = None) -> None:
+    def __init__(self, priority: Priority = Priority.MESSAGE, out: int = 1, err: int = 2) -> None:
         self.priority = priority
-        self._out = out if out is not None else sys.stdout
-        self._err = err if err is not None else sys.stderr
+        self._out = out
+        self._err = err
+        self._dropped = 0
 
     def wants(self, priority: Priority) -> bool:
         """Whether a diagnostic of this priority would be written."""
@@ -54,18 +58,10 @@ class Log:
         """Write one diagnostic, if its priority is high enough."""
         if priority < self.priority:
             return
-        if priority >= Priority.WARN:
-            # A first word that ends in a colon is a place (PATH:LINE:); the prefix joins it.
-            first = text.partition(" ")[0]
-            stream, line = self._err, f"init:{text}" if first.endswith(":") else f"init: {text}"
-        else:
-            stream, line = self._out, text
-        try:
-            stream.write(line.encode("utf-8", "replace").decode() + "\n")
-            stream.flush()
-        except (OSError, ValueError):
-            # Nobody is left to be told: the log is the only place that could say so.
-            return
+        if self._dropped and _write(self._err, f"init: {self._dropped} diagnostics were dropped: nobody read them"):
+            self._dropped = 0
+        if not _write(*((self._err, _prefixed(text)) if priority >= Priority.WARN else (self._out, text))):
+            self._dropped += 1
 
     def debug(self, text: str) -> None:
         """Write `text` as a debug message."""
@@ -82,3 +78,24 @@ class Log:
     def error(self, text: str) -> None:
         """Write `text` as an error."""
         self.write(Priority.ERROR, text)
+
+
+def _prefixed(text: str) -> str:
+    """A first word that ends in a colon is a place (PATH:LINE:), and the prefix joins it."""
+    return f"init:{text}" if text.partition(" ")[0].endswith(":") else f"init: {text}"
+
+
+def _write(descriptor: int, line: str) -> bool:
+    """Whether the whole line went out without waiting."""
+    data = line.encode("utf-8", "replace") + b"\n"
+    poll = select.poll()
+    try:
+        poll.register(descriptor, select.POLLOUT)
+        while data:
+            if not any(event & select.POLLOUT for _, event in poll.poll(0)):
+                return False
+            data = data[os.write(descriptor, data[:_CHUNK]) :]
+    except OSError:
+        # A descriptor that is closed or broken: the log is the only place that could say so.
+        return False
+    return True
