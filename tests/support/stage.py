@@ -138,7 +138,7 @@ class Stage:
                     self.log.append((effect.priority, effect.text))
                 case effects.EndDaemon():
                     self.ended = effect.status
-                case effects.UpdateActivationEnvironment():
+                case effects.UpdateActivationEnvironment() | effects.KillLeftovers():
                     pass  # of no concern to the engine's own state
                 case _:
                     self._announce(effect)

@@ -125,6 +125,19 @@ class KillProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class KillLeftovers:
+    """Send `signal` to what is left of a main process that `expect` lost track of, KILL after `timeout` seconds.
+
+    For an instance with `expect fork` or `daemon`, when it leaves `killed` (design, 2). The shell knows whether
+    anything was lost, and does nothing if not: what a main process leaves behind in good order lives on.
+    """
+
+    instance: int
+    signal: int
+    timeout: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadProcess:
     """Send `signal` to the main process alone, and answer `caller`: None, or OperationFailed with the system's text."""
 
@@ -169,6 +182,6 @@ Announcement: TypeAlias = (
     JobAdded | JobRemoved | InstanceAdded | InstanceRemoved | GoalChanged | StateChanged | Failed | EventEmitted
 )
 Effect: TypeAlias = (
-    Announcement | Reply | ReplyError | Spawn | KillProcess | ReloadProcess | CloseFile | LogLine
+    Announcement | Reply | ReplyError | Spawn | KillProcess | KillLeftovers | ReloadProcess | CloseFile | LogLine
     | UpdateActivationEnvironment | EndDaemon
 )

@@ -17,6 +17,7 @@ from upstartd.engine.effects import (
     InstanceRemoved,
     JobAdded,
     JobRemoved,
+    KillLeftovers,
     KillProcess,
     Reply,
     ReplyError,
@@ -53,6 +54,8 @@ _PROCESS_OF = {
     State.KILLED: ProcessName.MAIN,
     State.POST_STOP: ProcessName.POST_STOP,
 }
+# What may lose track of the main process, and leave something of it behind.
+_FOLLOWED = frozenset({Expect.FORK, Expect.DAEMON})
 # Processes whose failure to be spawned is as good as their end.
 _MAY_FAIL_TO_SPAWN = frozenset({ProcessName.POST_START, ProcessName.PRE_STOP})
 
@@ -72,7 +75,7 @@ class Lifecycle:
             State.PRE_STOPPING: lambda instance, _: self._spawn(instance, ProcessName.PRE_STOP),
             State.STOPPING: self._enter_stopping,
             State.KILLED: self._enter_killed,
-            State.POST_STOPPING: lambda instance, _: self._spawn(instance, ProcessName.POST_STOP),
+            State.POST_STOPPING: self._enter_post_stopping,
             State.WAITING: self._enter_waiting,
         }
 
@@ -241,6 +244,12 @@ class Lifecycle:
         """Main has not ended in time."""
         if instance.main_is_there:
             self._world.effect(KillProcess(instance.uid, ProcessName.MAIN, _SIGKILL))
+
+    def _enter_post_stopping(self, instance: Instance, _old: State) -> None:
+        config = instance.config
+        if config.expect in _FOLLOWED:
+            self._world.effect(KillLeftovers(instance.uid, config.kill_signal, config.kill_timeout))
+        self._spawn(instance, ProcessName.POST_STOP)
 
     def _enter_waiting(self, instance: Instance, _old: State) -> None:
         world = self._world

@@ -32,7 +32,7 @@ class Offering:
         self._lifecycle = lifecycle
 
     def offer(self, event: Event) -> None:
-        """Offer the event to every job: of each first to its instances' stop conditions, then to its start condition."""
+        """Offer the event to every job: first to its instances' stop conditions, then to its start one."""
         self._world.log(Priority.INFO, "Handling %s event", event.name)
         for job_class, instances in self._world.interested_in(event).items():
             stopped = [
