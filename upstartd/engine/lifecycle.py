@@ -175,7 +175,12 @@ class Lifecycle:
         """
         while True:
             goal, wanted = wanted or instance.goal, None
-            state = next_state(instance.state, goal, instance.main_is_there)
+            state = next_state(
+                instance.state,
+                goal,
+                has_main=ProcessName.MAIN in instance.config.processes,
+                main_is_there=instance.main_is_there,
+            )
             if instance.goal is Goal.RESPAWN:
                 self.set_goal(instance, Goal.START)
             elif instance.goal is Goal.RESTART:
@@ -259,10 +264,10 @@ class Lifecycle:
         world.remove_instance(instance)
         # The last instance of a job whose file was read again or deleted disappears without a word, and one
         # that a better directory replaces only after the replacement: clients have learnt to live with it.
-        stands = job_class.definition in job_class.definitions
+        is_told = bool(job_class.instances) or job_class.definition in job_class.definitions
         if not job_class.instances:
             self.settle_definition(job_class)
-        if stands:
+        if is_told:
             world.effect(InstanceRemoved(job_class.name, instance.name))
 
     # -- definitions ------------------------------------------------------------------------------------
