@@ -78,7 +78,7 @@ class Engine:
             inputs.SetEnvironment: self._set_environment,
             inputs.UnsetEnvironment: self._unset_environment,
             inputs.ResetEnvironment: self._reset_environment,
-            inputs.EndSession: lambda what: self._ending.end_session(what.kind),
+            inputs.EndSession: self._end_session,
             inputs.EndInOrder: lambda _: self._ending.end_in_order(),
             inputs.ProcessForked: self._process_forked,
             inputs.SpawnFailed: self._spawn_failed,
@@ -302,6 +302,11 @@ class Engine:
             raise
         self.world.emit(what.name, what.env, caller=what.caller if what.wait else None, file=what.file)
         if what.caller is not None and not what.wait:
+            self.world.effect(Reply(what.caller))
+
+    def _end_session(self, what: inputs.EndSession) -> None:
+        self._ending.end_session(what.kind)
+        if what.caller is not None:
             self.world.effect(Reply(what.caller))
 
     # -- environments -----------------------------------------------------------------------------------

@@ -131,10 +131,12 @@ class ResetEnvironment:
 class EndSession:
     """Stop every job and then ask for the daemon's end (runtime specification, section 8).
 
-    `kind` is TYPE of the session-end event: `logout` or `shutdown`.
+    `kind` is TYPE of the session-end event: `logout` or `shutdown`. Answered with None, once every instance
+    has been told and before anything further happens; `caller` None is a signal, which nobody waits for.
     """
 
     kind: str
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)

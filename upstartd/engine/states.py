@@ -81,16 +81,25 @@ TRANSITIONS: dict[tuple[State, Goal], State] = {
     for column, goal in enumerate((Goal.STOP, Goal.START, Goal.RESPAWN, Goal.RESTART))
 }
 
-# Where the main process is not there the way is another: there is nothing for pre-stop to prepare, and a
-# stop cannot be cancelled any more once its main has ended.
+# Where no main process is alive the way may be another. Without one there is nothing for pre-stop to prepare;
 WITHOUT_MAIN: dict[tuple[State, Goal], State] = {
     (State.RUNNING, Goal.STOP): State.STOPPING,
+}
+# and one that has ended does not come back because the stop that followed is cancelled: the job goes round.
+MAIN_HAS_ENDED: dict[tuple[State, Goal], State] = {
+    (State.POST_START, Goal.START): State.STOPPING,
     (State.PRE_STOP, Goal.START): State.STOPPING,
 }
 
 
-def next_state(state: State, goal: Goal, main_is_there: bool) -> State:
-    """The state that an instance goes to when it leaves `state`. Total: there is an answer for every pair."""
-    if not main_is_there and (state, goal) in WITHOUT_MAIN:
-        return WITHOUT_MAIN[state, goal]
-    return TRANSITIONS[state, goal]
+def next_state(state: State, goal: Goal, *, has_main: bool, main_is_there: bool) -> State:
+    """The state that an instance goes to when it leaves `state`. Total: there is an answer for every pair.
+
+    `has_main`: the job has a main process; `main_is_there`: it is alive.
+    """
+    step = state, goal
+    if not main_is_there and step in WITHOUT_MAIN:
+        return WITHOUT_MAIN[step]
+    if has_main and not main_is_there and step in MAIN_HAS_ENDED:
+        return MAIN_HAS_ENDED[step]
+    return TRANSITIONS[step]
