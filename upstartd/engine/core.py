@@ -342,8 +342,9 @@ class Engine:
 
     def _unset_environment(self, what: inputs.UnsetEnvironment) -> None:
         tables = self._tables(what.details)
-        for name in map(environment.check_name, what.names):
-            for table in tables:
+        names = [environment.check_name(name) for name in what.names]
+        for table in tables:
+            for name in names:
                 table.pop(name, None)
         self.world.effect(Reply(what.caller))
 
