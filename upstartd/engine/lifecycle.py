@@ -427,7 +427,10 @@ class Lifecycle:
 
 
 def _is_normal_exit(instance: Instance, end: ProcessEnded) -> bool:
-    """Whether `normal exit` lists this end: statuses and signals are asked separately (design, 31)."""
+    """Whether `normal exit` lists this end: statuses and signals are asked separately (design, 31).
+
+    An end that nobody can know is as good as status 0 (design, 2).
+    """
     if end.signal:
         return end.signal in instance.config.normal_exit_signals
-    return end.status in instance.config.normal_exit_statuses
+    return (end.status or 0) in instance.config.normal_exit_statuses
