@@ -14,7 +14,7 @@ from upstartd.engine import effects, inputs
 from upstartd.engine.core import Engine
 from upstartd.engine.effects import InstanceRef
 from upstartd.engine.instance import Instance
-from upstartd.engine.states import TRANSITIONS, WITHOUT_MAIN, Goal, State
+from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State
 from upstartd.errors import UpstartdError
 from upstartd.log import Priority
 
@@ -167,7 +167,7 @@ class Stage:
                 self.news.append(f"{job}/{instance} goal {goal}")
             case effects.StateChanged(job, instance, state):
                 old, new = self._states[f"{job}/{instance}"], State(state)
-                ways = {table.get((old, goal)) for table in (TRANSITIONS, WITHOUT_MAIN) for goal in Goal}
+                ways = {table.get((old, goal)) for table in (TRANSITIONS, WITHOUT_MAIN, MAIN_HAS_ENDED) for goal in Goal}
                 assert new in ways, f"{old} -> {new} is not in the table"
                 self._states[f"{job}/{instance}"] = new
                 self.news.append(f"{job}/{instance} {state}")

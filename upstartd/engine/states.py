@@ -81,11 +81,11 @@ TRANSITIONS: dict[tuple[State, Goal], State] = {
     for column, goal in enumerate((Goal.STOP, Goal.START, Goal.RESPAWN, Goal.RESTART))
 }
 
-# Where no main process is alive the way may be another. Without one there is nothing for pre-stop to prepare;
+# Where no main process is alive there is nothing for pre-stop to prepare.
 WITHOUT_MAIN: dict[tuple[State, Goal], State] = {
     (State.RUNNING, Goal.STOP): State.STOPPING,
 }
-# and one that has ended does not come back because the stop that followed is cancelled: the job goes round.
+# A main process that has ended does not come back because the stop after it is cancelled: the job goes round.
 MAIN_HAS_ENDED: dict[tuple[State, Goal], State] = {
     (State.POST_START, Goal.START): State.STOPPING,
     (State.PRE_STOP, Goal.START): State.STOPPING,
