@@ -1,0 +1,72 @@
+"""From the text of a job file to a JobConfig, or to everything that is wrong with it.
+
+Not responsible for reading files, nor for which override belongs to which file (source.py). Source: configuration
+specification, sections 2 and 6; design, 18 and 23.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from upstartd.conf.diagnostics import Diagnostic, Fault, suggestion
+from upstartd.conf.lexer import Lexer
+from upstartd.conf.model import JobConfig
+from upstartd.conf.stanzas import STANZA_LINE, Draft, read_stanza
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EMPTY = JobConfig()
+# A file with more errors than this is no job file, and its first errors say so.
+MOST_DIAGNOSTICS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a text says: a definition, or else (`config` None) the errors, in the order in which they were met.
+
+    The reference stops at the first error and reports that alone.
+    """
+
+    config: JobConfig | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def parse(text: str, path: str, base: JobConfig = EMPTY) -> Parsed:
+    """What `text`, which is that of the file `path`, makes of `base`: an override's base is its file's definition.
+
+    `text` is decoded with surrogateescape. No text raises anything. Texts of which there are many are read once.
+    """
+    parsed = _parse_afresh(text) if base is EMPTY else _parse(text, base)
+    if not parsed.diagnostics:
+        return parsed
+    return Parsed(None, tuple(replace(diagnostic, path=path) for diagnostic in parsed.diagnostics))
+
+
+def _parse(text: str, base: JobConfig) -> Parsed:
+    """The same, without a path in the diagnostics."""
+    lexer, draft = Lexer(text), Draft(base)
+    diagnostics: list[Diagnostic] = []
+    while lexer.next_stanza() and len(diagnostics) < MOST_DIAGNOSTICS:
+        begin = lexer.position
+        try:
+            read_stanza(lexer, draft)
+        except Fault as fault:
+            diagnostics.append(_diagnostic(lexer, fault))
+            if fault.resume is None:
+                lexer.skip_stanza(begin)
+            else:
+                lexer.skip_to_line(fault.resume, STANZA_LINE)
+    return Parsed(None, tuple(diagnostics)) if diagnostics else Parsed(draft.config())
+
+
+_parse_afresh: Callable[[str], Parsed] = functools.lru_cache(maxsize=256)(functools.partial(_parse, base=EMPTY))
+
+
+def _diagnostic(lexer: Lexer, fault: Fault) -> Diagnostic:
+    offset = lexer.start if fault.offset is None else fault.offset
+    line, column = lexer.place(offset)
+    return Diagnostic("", line, column, fault.message, fault.found or lexer.found(offset), fault.expected,
+                      suggestion(lexer.written(offset), fault.candidates))
