@@ -337,9 +337,13 @@ class Lifecycle:
             self.advance(instance)
 
     def spawn_failed(self, instance: Instance, process: ProcessName) -> None:
-        """A process could not be set up or executed: it is gone, and never respawned."""
+        """A process could not be set up or executed: it is gone, and never respawned.
+
+        A main process that was on its way out by then is no failure, as little as its end would be (design, 3).
+        """
         instance.pids.pop(process, None)
-        if process not in _MAY_FAIL_TO_SPAWN:
+        unwanted = process is ProcessName.MAIN and instance.state not in _MAIN_IS_WANTED
+        if process not in _MAY_FAIL_TO_SPAWN and not unwanted:
             self.fail(instance, Failure(process), _SPAWN_FAILED)
             self.set_goal(instance, Goal.STOP)
         self._go_on_without(instance, process)
