@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from upstartd.conf.model import Expect, ProcessName
+from upstartd.conf.model import Command, Expect, ProcessName
 from upstartd.engine.condition import Places
 from upstartd.engine.effects import (
     Failed,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from upstartd.engine.world import World
 
 _SIGKILL = 9
+_LOAD_PROFILE = "/sbin/apparmor_parser -r -W "  # what a security process runs (runtime specification, 5.3)
 _SPAWN_FAILED = -1  # the status of Failed where a process could not be spawned
 _TOO_FAST = 0  # and where it respawned too fast
 
@@ -303,13 +304,15 @@ class Lifecycle:
     # -- processes --------------------------------------------------------------------------------------
 
     def _spawn(self, instance: Instance, process: ProcessName) -> None:
-        command = instance.config.processes.get(process)
+        config = instance.config
+        command = config.processes.get(process)
+        if process is ProcessName.SECURITY and config.apparmor_load is not None:
+            command = Command(_LOAD_PROFILE + config.apparmor_load)
         if command is None:
             return
         instance.pids[process] = None
         if process is ProcessName.MAIN:
             instance.main_is_ready = False
-        config = instance.config
         self._world.effect(
             Spawn(
                 instance=instance.uid,
