@@ -117,9 +117,13 @@ class Ending:
             self._finish()
 
     def second_passed(self) -> None:
-        """Look again in a second: time alone may end a phase."""
+        """Look whether any process is left, and again in a second: time alone may end a phase."""
         self._world.timers.arm(self, min(self._world.now + _CHECK_EVERY, max(self._phase_ends, self._world.now + 0.01)))
-        if self.phase is Phase.KILL and not any(instance.pids for instance in self._world.instances.values()):
+        if any(instance.pids for instance in self._world.instances.values()):
+            return
+        if self.phase is Phase.WAIT:
+            self._kill()
+        elif self.phase is Phase.KILL:
             self._finish()
 
     def _is_over(self) -> bool:
