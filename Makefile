@@ -4,12 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help run test lint
+.PHONY: help run test lint docs bench
 
 help:
 	@echo "make run    play the tutorial with a private daemon: no bus, no root, nothing outside a scratch directory"
 	@echo "make test   run every test; make test ARGS=tests/unit runs those"
 	@echo "make lint   ruff and mypy"
+	@echo "make docs   write the pages of docs/reference that are made from the daemon's own tables"
+	@echo "make bench  measure what events, starts and stops cost, for several numbers of jobs"
 
 run: .venv/installed
 	@packaging/debian/need nodejs
@@ -22,6 +24,12 @@ test: .venv/installed-with-tools
 lint: .venv/installed-with-tools
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: .venv/installed
+	$(BIN)/python docs/reference/generate.py
+
+bench: .venv/installed-with-tools
+	$(BIN)/python tests/bench/bench.py $(ARGS)
 
 # pip is the last thing that a new environment gets, so one that has it is whole.
 $(BIN)/pip:
