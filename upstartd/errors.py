@@ -105,6 +105,20 @@ class BadAddress(UserError):
     dbus_name = FREEDESKTOP + "BadAddress"
 
 
+class LimitsExceeded(Refused):
+    """What was asked for is more than is allowed to anybody."""
+
+    dbus_name = FREEDESKTOP + "LimitsExceeded"
+
+
+class BusError(UpstartdError):
+    """What a bus, or the way to it, answered to the daemon itself: passed on under the name it came with."""
+
+    def __init__(self, dbus_name: str, message: str) -> None:
+        self.dbus_name = dbus_name
+        super().__init__(message)
+
+
 class InternalError(UpstartdError):
     """A bug of ours. The caller gets an id that the log has beside the traceback."""
 

@@ -1,0 +1,119 @@
+"""Objects by their paths: names in paths, what is where, and what introspection says of it.
+
+Nothing is exported: a path is taken apart and looked up when a call comes for it, so 5,000 jobs cost nothing here.
+Source: lifecycle specification, section 1; events specification, "Standard interfaces"; design, 8.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from upstartd.bus import interfaces
+from upstartd.errors import UnknownInstance, UnknownJob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    from upstartd.bus.host import Host
+    from upstartd.engine.instance import Instance
+    from upstartd.engine.job_class import JobClass
+
+    Target: TypeAlias = Host | JobClass | Instance
+
+MANAGER_PATH = "/com/ubuntu/Upstart"
+_JOBS_PATH = MANAGER_PATH + "/jobs"
+
+_STANDARD = (interfaces.PROPERTIES, interfaces.INTROSPECTABLE, interfaces.PEER)
+_ESCAPED = re.compile(rb"[^A-Za-z0-9]")
+_ESCAPE = re.compile(rb"_([0-9a-f]{2})")
+
+_DOCTYPE = (
+    '<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"\n'
+    '  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">\n'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What is at a path.
+
+    `target` is the object, None where there are only objects below. `interfaces` are those it has, its own first.
+    `subject` is how messages name a job or instance.
+    """
+
+    path: str
+    target: Target | None
+    interfaces: tuple[str, ...]
+    subject: str = ""
+
+
+def escape(name: str) -> str:
+    """A job's or instance's name as an element of a path."""
+    if name.isalnum() and name.isascii():
+        return name
+    if not name:
+        return "_"
+    escaped = _ESCAPED.sub(lambda byte: b"_%02x" % ord(byte[0]), name.encode("utf-8", "surrogateescape"))
+    return escaped.decode("ascii")
+
+
+def unescape(element: str) -> str | None:
+    """The name that has this element of a path; None where no name has."""
+    if element == "_":
+        return ""
+    raw = _ESCAPE.sub(lambda code: bytes.fromhex(code[1].decode()), element.encode("utf-8", "surrogateescape"))
+    name = raw.decode("utf-8", "surrogateescape")
+    return name if escape(name) == element else None
+
+
+def job_path(job: str) -> str:
+    """Where a job is."""
+    return f"{_JOBS_PATH}/{escape(job)}"
+
+
+def instance_path(job: str, instance: str) -> str:
+    """Where an instance of a job is."""
+    return f"{_JOBS_PATH}/{escape(job)}/{escape(instance)}"
+
+
+def find(host: Host, path: str) -> Node:
+    """What is at `path`. Where there is nothing, a node without an object, with what any path answers to."""
+    if path == MANAGER_PATH:
+        return Node(path, host, (interfaces.MANAGER, *_STANDARD))
+    if path.startswith(_JOBS_PATH + "/"):
+        names = [unescape(element) for element in path[len(_JOBS_PATH) + 1 :].split("/")]
+        try:
+            match names:
+                case [str(job)]:
+                    return Node(path, host.engine.job_class(job), (interfaces.JOB, *_STANDARD), job)
+                case [str(job), str(instance)]:
+                    found = host.engine.instance_by_name(job, instance)
+                    return Node(path, found, (interfaces.INSTANCE, *_STANDARD), found.title)
+        except (UnknownJob, UnknownInstance):
+            pass  # as of a path that never was
+    elif path == "/" or f"{_JOBS_PATH}/".startswith(path + "/"):
+        return Node(path, None, (interfaces.INTROSPECTABLE, interfaces.PEER))
+    return Node(path, None, (interfaces.PEER,))
+
+
+def introspect(host: Host, node: Node) -> str:
+    """The introspection data of a node: its interfaces but Peer, and its children."""
+    described = [interfaces.DESCRIPTIONS[name] for name in node.interfaces if name != interfaces.PEER]
+    if node.target is None:
+        described = []  # a path above objects lists children only
+    children = [f'  <node name="{child}"/>\n' for child in _children(host, node)]
+    return "".join([_DOCTYPE, "<node>\n", *described, *children, "</node>\n"])
+
+
+def _children(host: Host, node: Node) -> Iterable[str]:
+    if node.path == _JOBS_PATH:
+        return map(escape, host.engine.classes)
+    if interfaces.JOB in node.interfaces:
+        return map(escape, node.target.instances)  # type: ignore[union-attr]  # what has that interface is a job
+    if interfaces.INSTANCE in node.interfaces:
+        return ()
+    above = node.path.rstrip("/") + "/"
+    return [f"{_JOBS_PATH}/"[len(above) :].partition("/")[0]]
