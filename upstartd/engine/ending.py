@@ -109,12 +109,16 @@ class Ending:
             if not self._in_order:
                 self._finish()
                 return
-            for instance in world.instances.values():
-                for process in instance.pids:
-                    world.effect(KillProcess(instance.uid, process, _SIGKILL))
+            self._kill_processes()
             self._enter(Phase.LAST, _CHECK_EVERY)
         elif self.phase is Phase.LAST and self._is_over():
+            self._kill_processes()  # those that ran after the ones before had been killed
             self._finish()
+
+    def _kill_processes(self) -> None:
+        for instance in self._world.instances.values():
+            for process in instance.pids:
+                self._world.effect(KillProcess(instance.uid, process, _SIGKILL))
 
     def second_passed(self) -> None:
         """Look whether any process is left, and again in a second: time alone may end a phase."""
@@ -139,8 +143,7 @@ class Ending:
         world = self._world
         world.timers.cancel(self)
         seconds = int(world.now - self._began)
-        world.log(
-            Priority.INFO, "Quiesce %s sequence took %s seconds", self._reason, str(seconds) if seconds else "<1"
-        )
+        took = f"{seconds} seconds" if seconds else "<1 second"
+        world.log(Priority.INFO, "Quiesce %s sequence took %s", self._reason, took)
         self.phase = Phase.OVER
         world.effect(EndDaemon(0))
