@@ -1,0 +1,383 @@
+"""What a child does between fork and exec: an ordered table of stages, and the sentence for each that fails.
+
+The parent prepares the steps of a process from the table; the child only carries them out, as each page of
+memory that it touches has to be copied first. Not responsible for forking (spawn.py) nor for how the daemon
+learns of a failure. Source: runtime specification, 5.3 and 5.4; design, 27.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from upstartd.conf.model import Console, Expect, ProcessName
+from upstartd.proc.command import SHELL, candidates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import NoReturn
+
+    from upstartd.engine.effects import Spawn
+    from upstartd.proc.command import Invocation
+    from upstartd.proc.kernel import Kernel
+
+CONSOLE = "/dev/console"
+
+# Errors of exec after which execvp(3) looks into the next directory of PATH.
+_LOOK_FURTHER = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT}
+)
+
+
+class SetupFailed(Exception):
+    """A process cannot be set up; the text is the reason that the log gives (runtime specification, 5.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """How processes are set up where their job does not say. None is what the daemon itself has."""
+
+    console: Console
+    umask: int | None
+    directory: str | None
+    debug: bool  # whether the `debug` stanza counts
+
+
+@dataclass(slots=True)
+class Setup:
+    """All that the set-up of one process needs, gathered before the fork.
+
+    The descriptors are the daemon's: `null` is /dev/null, `script` has the script, if there is one. Only a fork
+    needs the others: `report` is the pipe's end in which a failure is told, `trace` a pipe in which a traced
+    process finds the errno of the attempt to trace it.
+    """
+
+    kernel: Kernel
+    effect: Spawn
+    defaults: Defaults
+    invocation: Invocation
+    env: dict[bytes, bytes]
+    null: int
+    script: int | None = None
+    report: int = -1
+    trace: tuple[int, int] | None = None
+    # Found out on the way, in the child.
+    trace_error: int = 0
+    user: str | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+    @property
+    def console(self) -> Console:
+        """Where the standard descriptors go."""
+        return self.effect.settings.console or self.defaults.console
+
+
+class Step(NamedTuple):
+    """One thing to do, and the sentence for its failure, `%s` being the system's text."""
+
+    reason: str
+    do: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+
+# -- the stages: each gives the steps that this process needs ---------------------------------------------
+
+
+def _trace_result(s: Setup) -> Iterator[Step]:
+    if s.trace is not None:
+        yield Step("unable to set trace: %s", _read_trace_result, (s, *s.trace))
+
+
+def _read_trace_result(s: Setup, reading: int, writing: int) -> None:
+    # The daemon traces its child from the start, while both are the same user still; if that was refused,
+    # it is told at its own place in the order.
+    s.kernel.close(writing)  # so that the daemon's end is noticed
+    answer = s.kernel.read(reading, 1)
+    s.trace_error = answer[0] if answer else errno.ESRCH
+
+
+def _descriptors(s: Setup) -> Iterator[Step]:
+    reason = "unable to move script fd: %s"
+    if s.script is not None:
+        yield Step(reason, s.kernel.dup2, (s.script, s.invocation.script_fd))
+    for file in s.effect.files:
+        yield Step(reason, s.kernel.keep_on_exec, (file,))
+
+
+def _session(s: Setup) -> Iterator[Step]:
+    yield Step("unable to execute: %s", s.kernel.setsid)
+
+
+# The pseudo-terminal of `console log` has its place in this stage: its slave instead of /dev/null as 1 and 2.
+def _console(s: Setup) -> Iterator[Step]:
+    yield Step("unable to open console: %s", _CONSOLES[s.console], (s,))
+
+
+def _no_console(s: Setup) -> None:
+    _standard_descriptors(s.kernel, s.null)
+
+
+def _console_for_output(s: Setup) -> None:
+    try:
+        fd = s.kernel.open(CONSOLE, os.O_RDWR | os.O_NOCTTY)
+    except OSError:
+        fd = s.null
+    _standard_descriptors(s.kernel, fd)
+
+
+def _own_console(s: Setup) -> None:
+    fd = s.kernel.open(CONSOLE, os.O_RDWR | os.O_NOCTTY)
+    s.kernel.take_terminal(fd)
+    _standard_descriptors(s.kernel, fd)
+
+
+def _standard_descriptors(kernel: Kernel, fd: int) -> None:
+    for number in range(3):
+        kernel.dup2(fd, number)
+
+
+_CONSOLES = {
+    Console.NONE: _no_console,
+    Console.LOG: _no_console,
+    Console.OUTPUT: _console_for_output,
+    Console.OWNER: _own_console,
+}
+
+
+def _limits(s: Setup) -> Iterator[Step]:
+    for limit in s.effect.settings.limits:
+        yield Step(
+            f'unable to set "{limit.name}" resource limit: %s', s.kernel.set_limit, (limit.name, limit.soft, limit.hard)
+        )
+
+
+def _umask(s: Setup) -> Iterator[Step]:
+    mask = umask(s)
+    if mask is not None:
+        yield Step("unable to execute: %s", s.kernel.umask, (mask,))
+
+
+def umask(s: Setup) -> int | None:
+    """The file creation mask that the process is to have; None: the daemon's."""
+    own = s.effect.settings.umask
+    return s.defaults.umask if own is None else own
+
+
+def _nice(s: Setup) -> Iterator[Step]:
+    if s.effect.settings.nice is not None:
+        yield Step("unable to set priority: %s", s.kernel.set_nice, (s.effect.settings.nice,))
+
+
+def _oom_score(s: Setup) -> Iterator[Step]:
+    if s.effect.settings.oom_score:
+        yield Step("unable to set oom adjustment: %s", s.kernel.set_oom_score, (s.effect.settings.oom_score,))
+
+
+def _root(s: Setup) -> Iterator[Step]:
+    if s.effect.settings.chroot is not None:
+        yield Step("unable to change root directory: %s", s.kernel.chroot, (s.effect.settings.chroot,))
+
+
+def _directory(s: Setup) -> Iterator[Step]:
+    own = s.effect.settings.chdir
+    path = s.defaults.directory if own is None else own
+    if path is not None:
+        yield Step("unable to change working directory: %s", s.kernel.chdir, (path,))
+
+
+def _lookups(s: Setup) -> Iterator[Step]:
+    settings = s.effect.settings
+    if settings.setuid is not None:
+        yield Step("unable to getpwnam: %s", _find_user, (s, settings.setuid))
+    elif settings.setgid is not None and s.kernel.is_root():
+        yield Step("unable to getpwuid: %s", _find_own_user, (s,))
+    if settings.setgid is not None:
+        yield Step("unable to getgrnam: %s", _find_group, (s, settings.setgid))
+
+
+def _find_user(s: Setup, name: str) -> None:
+    found = s.kernel.user(name)
+    if found is None:
+        raise SetupFailed("unable to find setuid user")
+    s.user, s.uid, s.gid = found
+
+
+def _find_own_user(s: Setup) -> None:
+    # For the supplementary groups: with `setgid` alone the process stays the daemon's user.
+    found = s.kernel.user(s.kernel.own_uid())
+    if found is None:
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    s.user = found.name
+
+
+def _find_group(s: Setup, name: str) -> None:
+    s.gid = s.kernel.group(name)
+    if s.gid is None:
+        raise SetupFailed("unable to find setgid group")
+
+
+def _ids(s: Setup) -> Iterator[Step]:
+    settings = s.effect.settings
+    if settings.setuid is None and settings.setgid is None:
+        return
+    if s.kernel.is_root():
+        if s.script is not None:
+            yield Step("unable to chown: %s", _give_script, (s,))
+        yield Step("unable to initgroups: %s", _set_groups, (s,))
+    # Control groups are made and given to the user here, and entered right before exec.
+    yield Step("unable to setgid: %s", _set_gid, (s,))
+    if settings.setuid is not None:
+        yield Step("unable to setuid: %s", _set_uid, (s,))
+
+
+# The shell opens its script by name, as whoever it is then.
+def _give_script(s: Setup) -> None:
+    assert s.gid is not None
+    s.kernel.chown(s.invocation.script_fd, -1 if s.uid is None else s.uid, s.gid)
+
+
+def _set_groups(s: Setup) -> None:
+    assert s.user is not None
+    assert s.gid is not None
+    s.kernel.initgroups(s.user, s.gid)
+
+
+def _set_gid(s: Setup) -> None:
+    assert s.gid is not None
+    s.kernel.setgid(s.gid)
+
+
+def _set_uid(s: Setup) -> None:
+    assert s.uid is not None
+    s.kernel.setuid(s.uid)
+
+
+def _signals(s: Setup) -> Iterator[Step]:
+    yield Step("unable to execute: %s", s.kernel.reset_signals, (s.kernel.handled_signals(),))
+
+
+def is_traced(effect: Spawn) -> bool:
+    """Whether the process is to be traced, as `expect` could not be followed else."""
+    return effect.process is ProcessName.MAIN and effect.expect in (Expect.FORK, Expect.DAEMON)
+
+
+def stops_itself(effect: Spawn, defaults: Defaults) -> bool:
+    """Whether the process stops itself before it executes its program, for a debugger to come."""
+    return effect.settings.debug and defaults.debug
+
+
+def _debug(s: Setup) -> Iterator[Step]:
+    if stops_itself(s.effect, s.defaults):
+        yield Step("unable to execute: %s", _stop_for_debugger, (s,))
+
+
+def _stop_for_debugger(s: Setup) -> None:
+    s.kernel.close(s.report)  # the set-up counts as done
+    s.kernel.stop_self()
+
+
+def _trace(s: Setup) -> Iterator[Step]:
+    if s.trace is not None:
+        yield Step("unable to set trace: %s", _tell_trace_result, (s,))
+
+
+def _tell_trace_result(s: Setup) -> None:
+    if s.trace_error:
+        raise OSError(s.trace_error, os.strerror(s.trace_error))
+
+
+def _execution(s: Setup) -> Iterator[Step]:
+    paths = candidates(s.invocation.argv[0] if s.invocation.argv else b"", s.env)
+    yield Step("unable to execute: %s", _execute, (s.kernel, paths, s.invocation.argv, s.env))
+
+
+def _execute(kernel: Kernel, paths: tuple[bytes, ...], argv: tuple[bytes, ...], env: dict[bytes, bytes]) -> NoReturn:
+    """As execvp(3) does it: the first path that can be executed, a file of no known format by the shell."""
+    refusal: OSError | None = None
+    for path in paths:
+        try:
+            kernel.execve(path, argv, env)
+        except OSError as error:
+            if error.errno == errno.ENOEXEC:
+                kernel.execve(SHELL.encode(), (SHELL.encode(), path, *argv[1:]), env)
+            if error.errno not in _LOOK_FURTHER:
+                raise
+            # That a program is there and may not be executed says more than that it is nowhere else.
+            if refusal is None or refusal.errno != errno.EACCES:
+                refusal = error
+    raise refusal or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def has_settings(effect: Spawn) -> bool:
+    """Whether the settings of the job hold for this process."""
+    return effect.process is not ProcessName.SECURITY
+
+
+# -- the order ----------------------------------------------------------------------------------------------
+
+# Whether a stage is a setting of the job: the security process is run without those.
+STAGES: tuple[tuple[Callable[[Setup], Iterator[Step]], bool], ...] = (
+    (_trace_result, False),
+    (_descriptors, False),
+    (_session, False),
+    (_console, False),
+    # The profile that `apparmor switch` names is set here, for main only.
+    (_limits, True),
+    (_umask, True),
+    (_nice, True),
+    (_oom_score, True),
+    (_root, True),
+    (_directory, True),
+    (_lookups, True),
+    (_ids, True),
+    (_signals, False),
+    (_debug, False),
+    (_trace, False),
+    (_execution, False),
+)
+
+
+def steps(s: Setup) -> tuple[Step, ...]:
+    """What the child has to do, in order; the last step does not return."""
+    with_settings = has_settings(s.effect)
+    return tuple(step for stage, is_setting in STAGES if with_settings or not is_setting for step in stage(s))
+
+
+def needs_no_fork(s: Setup) -> bool:
+    """Whether the process needs nothing but what start_quick() of the kernel does.
+
+    Then no memory has to be copied for it, which makes it cheap however large the daemon is.
+    """
+    if is_traced(s.effect) or stops_itself(s.effect, s.defaults):
+        return False
+    if s.console not in (Console.NONE, Console.LOG):
+        return False
+    if not has_settings(s.effect):
+        return True
+    settings = s.effect.settings
+    changes = (settings.nice, settings.chroot, settings.chdir, settings.setuid, settings.setgid)
+    return not (settings.limits or settings.oom_score or any(change is not None for change in changes))
+
+
+def carry_out(kernel: Kernel, todo: tuple[Step, ...], report: int) -> NoReturn:
+    """Be the child: do the steps, write the reason to `report` if one fails. Never returns."""
+    try:
+        reason = "unable to execute: %s"
+        try:
+            for reason, do, arguments in todo:  # noqa: B007 - the handlers below say which step it was
+                do(*arguments)
+        except SetupFailed as failure:
+            text = str(failure)
+        except MemoryError:
+            text = reason % os.strerror(errno.ENOMEM)
+        except OSError as error:
+            text = reason % os.strerror(error.errno or errno.EINVAL)
+        except Exception:
+            # A value that the system cannot even be given, such as a path with a zero byte.
+            text = reason % os.strerror(errno.EINVAL)
+        kernel.write(report, text.encode("utf-8", "replace"))
+    finally:
+        kernel.exit(255)
