@@ -35,17 +35,22 @@ class Places:
     def take(self, event: Event, variables: Mapping[str, str]) -> bool:
         """Let `event` fill every empty place that it matches; whether there was one."""
         found = False
-        for place, part in enumerate(self.condition):
-            if (
-                isinstance(part, EventPattern)
-                and part.name == event.name
-                and place not in self.filled
-                and operand_matches(part, event.env, variables)
-            ):
+        for place in self.matching(event, variables):
+            if place not in self.filled:
                 self.filled[place] = event
                 self._queue.hold(event)
                 found = True
         return found
+
+    def matching(self, event: Event, variables: Mapping[str, str]) -> list[int]:
+        """The places that `event` matches, filled or not."""
+        return [
+            place
+            for place, part in enumerate(self.condition)
+            if isinstance(part, EventPattern)
+            and part.name == event.name
+            and operand_matches(part, event.env, variables)
+        ]
 
     def true_places(self) -> list[int]:
         """The filled places under operators that are all true, in the order of the text; empty if it is not true."""

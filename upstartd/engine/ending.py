@@ -49,8 +49,8 @@ class Ending:
             return
         world = self._world
         self._begin(kind)
-        world.emit("session-end", (f"TYPE={kind}",))
-        if kind == "logout" and world.somebody_starts_on("session-end"):
+        event = world.emit("session-end", (f"TYPE={kind}",))
+        if kind == "logout" and world.somebody_starts_on(event):
             self._enter(Phase.WAIT, _LEAST_TIME)
             self._stop_all()
         else:

@@ -118,9 +118,9 @@ class World:
             found.setdefault(instance.job_class, []).append(instance)
         return {job_class: found[job_class] for job_class in sorted(found, key=lambda one: one.name)}
 
-    def somebody_starts_on(self, name: str) -> bool:
-        """Whether any start condition mentions the event `name`."""
-        return bool(self._start_index.get(name))
+    def somebody_starts_on(self, event: Event) -> bool:
+        """Whether any start condition has a place for the event, be it filled already."""
+        return any(one.start_places.matching(event, {}) for one in self._start_index.get(event.name, ()))
 
     # -- events and their files ---------------------------------------------------------------------
 
