@@ -1,22 +1,34 @@
 """A stage for the engine: everything around it, played by the test. No process, no clock, no bus.
 
 `Stage` gives the engine inputs, keeps what it asks for (processes, answers, announcements, files), and checks
-after every step that nothing is lost. Tests read `news` (announcements as short strings) and `answers`.
+after every step that nothing is lost. Tests read `news` (announcements and answers as short strings, in the
+order in which clients see them; `story()` joins the states) and `answers`. What the jobs of a test say is
+written with support/jobs.py.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from upstartd.conf.model import Definition, EventPattern, JobConfig, JobFiles, ProcessName
 from upstartd.engine import effects, inputs
 from upstartd.engine.core import Engine
-from upstartd.engine.effects import InstanceRef
-from upstartd.engine.instance import Instance
 from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State
 from upstartd.errors import UpstartdError
-from upstartd.log import Priority
+
+if TYPE_CHECKING:
+    from upstartd.engine.effects import InstanceRef
+    from upstartd.engine.instance import Instance
+    from upstartd.log import Priority
+
+
+_STATE_WORDS = frozenset(state.word for state in State)
+# From `starting` to where main is awaited, for a job without security and pre-start process; and the rest of the way.
+TO_SPAWNED = "security-spawning security pre-starting pre-start spawning spawned"
+TO_PRE_START = "security-spawning security pre-starting pre-start"
+TO_RUNNING = "post-starting post-start running"
 
 
 @dataclass
@@ -31,9 +43,16 @@ class Process:
 class Stage:
     """An engine and the world it believes in."""
 
-    def __init__(self, environment: dict[str, str] | None = None, own: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str] | None = None,
+        own: dict[str, str] | None = None,
+        session_address: str | None = None,
+        *,
+        apparmor: bool = False,
+    ) -> None:
         table = {"PATH": "/bin"} if environment is None else environment
-        self.engine = Engine(table, table if own is None else own)
+        self.engine = Engine(table, table if own is None else own, session_address, apparmor=apparmor)
         self.now = 1000.0
         self.processes: dict[tuple[int, ProcessName], Process] = {}
         self.news: list[str] = []
@@ -58,8 +77,8 @@ class Stage:
         self.step(JobFiles(name, definitions))
 
     def call(self, kind: type, *arguments: object, **named: object) -> str:
-        """A method call; gives the caller's name, under which `answers` will have the answer."""
-        caller = f"caller {next(self._callers)}"
+        """A method call; gives the call's name, under which `answers` and `news` will have the answer."""
+        caller = f"call {next(self._callers)}"
         self.asked.add(caller)
         self.step(kind(*arguments, **named, caller=caller))
         return caller
@@ -75,6 +94,12 @@ class Stage:
 
     def emit(self, name: str, *env: str, wait: bool = True, file: int | None = None) -> str:
         return self.call(inputs.EmitEvent, name, env, wait, file)
+
+    def error(self, call: str) -> tuple[str, str]:
+        """The error that a call was answered with: what kind, and its message."""
+        answer = self.answers[call]
+        assert isinstance(answer, UpstartdError), f"{call} was answered well"
+        return type(answer).__name__, answer.message
 
     def instance(self, job: str, name: str = "") -> Instance:
         return self.engine.instance_by_name(job, name)
@@ -106,9 +131,9 @@ class Stage:
         self.now = end
         self.step(inputs.TimePassed())
 
-    def run_up(self, job: str, instance: str = "") -> None:
-        """Start a job that has only a main process, and have it run."""
-        self.start(job)
+    def run_up(self, job: str, *env: str, instance: str = "") -> None:
+        """Start a job that has a main process and nothing to run before it, and have that ready."""
+        self.start(job, *env)
         self.ready(job, instance)
 
     # -- what follows -----------------------------------------------------------------------------------
@@ -150,6 +175,7 @@ class Stage:
         assert isinstance(caller, str)
         assert caller not in self.answers, f"{caller} is answered twice"
         self.answers[caller] = answer
+        self.news.append(f"{caller} refused: {answer}" if isinstance(answer, UpstartdError) else f"{caller} answered")
 
     def _announce(self, effect: effects.Announcement) -> None:
         match effect:
@@ -167,7 +193,8 @@ class Stage:
                 self.news.append(f"{job}/{instance} goal {goal}")
             case effects.StateChanged(job, instance, state):
                 old, new = self._states[f"{job}/{instance}"], State(state)
-                ways = {table.get((old, goal)) for table in (TRANSITIONS, WITHOUT_MAIN, MAIN_HAS_ENDED) for goal in Goal}
+                tables = (TRANSITIONS, WITHOUT_MAIN, MAIN_HAS_ENDED)
+                ways = {table.get((old, goal)) for table in tables for goal in Goal}
                 assert new in ways, f"{old} -> {new} is not in the table"
                 self._states[f"{job}/{instance}"] = new
                 self.news.append(f"{job}/{instance} {state}")
@@ -177,9 +204,23 @@ class Stage:
                 self.news.append(" ".join(["event", name, *env]))
 
     def take_news(self) -> list[str]:
-        """The announcements since the last time."""
+        """What was announced and answered since the last time."""
         news, self.news = self.news, []
         return news
+
+    def story(self) -> list[str]:
+        """The same, with the states that an instance goes through without a break in one line."""
+        lines: list[str] = []
+        last = None
+        for line in self.take_news():
+            who, _, state = line.partition(" ")
+            is_state = "/" in who and state in _STATE_WORDS
+            if is_state and who == last:
+                lines[-1] += f" {state}"
+            else:
+                lines.append(line)
+            last = who if is_state else None
+        return lines
 
     # -- what always holds ------------------------------------------------------------------------------
 
