@@ -189,15 +189,14 @@ class Stage:
             case effects.InstanceRemoved(job, instance):
                 self.news.append(f"{job}/{instance} removed")
             case effects.GoalChanged(job, instance, goal):
-                assert goal in ("start", "stop", "respawn")
-                self.news.append(f"{job}/{instance} goal {goal}")
+                self.news.append(f"{job}/{instance} goal {goal.word}")
             case effects.StateChanged(job, instance, state):
-                old, new = self._states[f"{job}/{instance}"], State(state)
+                old, new = self._states[f"{job}/{instance}"], state
                 tables = (TRANSITIONS, WITHOUT_MAIN, MAIN_HAS_ENDED)
                 ways = {table.get((old, goal)) for table in tables for goal in Goal}
                 assert new in ways, f"{old} -> {new} is not in the table"
                 self._states[f"{job}/{instance}"] = new
-                self.news.append(f"{job}/{instance} {state}")
+                self.news.append(f"{job}/{instance} {state.word}")
             case effects.Failed(job, instance, status):
                 self.news.append(f"{job}/{instance} failed {status}")
             case effects.EventEmitted(name, env):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from upstartd.conf.model import Command, Expect, ProcessName, ProcessSettings
     from upstartd.engine.inputs import Caller
+    from upstartd.engine.states import Goal, State
     from upstartd.errors import UpstartdError
     from upstartd.log import Priority
 
@@ -43,14 +44,14 @@ class InstanceRemoved:
 class GoalChanged:
     job: str
     instance: str
-    goal: str
+    goal: Goal
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
     job: str
     instance: str
-    state: str
+    state: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,10 @@ class EndDaemon:
 
     status: int
 
+
+ANNOUNCEMENTS = (
+    JobAdded, JobRemoved, InstanceAdded, InstanceRemoved, GoalChanged, StateChanged, Failed, EventEmitted,
+)  # fmt: skip
 
 Announcement: TypeAlias = (
     JobAdded | JobRemoved | InstanceAdded | InstanceRemoved | GoalChanged | StateChanged | Failed | EventEmitted

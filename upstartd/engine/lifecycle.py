@@ -139,7 +139,7 @@ class Lifecycle:
             return
         old, instance.goal = instance.goal.word, goal
         self._world.log(Priority.INFO, "%s goal changed from %s to %s", instance.title, old, goal.word)
-        self._world.effect(GoalChanged(instance.job_class.name, instance.name, goal.word))
+        self._world.effect(GoalChanged(instance.job_class.name, instance.name, goal))
 
     def start(self, instance: Instance, *, anew: bool = False) -> None:
         """Change the goal to start. With `anew`, a stop that pre-stop holds up goes on and a start follows it."""
@@ -193,7 +193,7 @@ class Lifecycle:
     def _enter(self, instance: Instance, state: State) -> None:
         old, instance.state = instance.state, state
         self._world.log(Priority.INFO, "%s state changed from %s to %s", instance.title, old.word, state.word)
-        self._world.effect(StateChanged(instance.job_class.name, instance.name, state.word))
+        self._world.effect(StateChanged(instance.job_class.name, instance.name, state))
         if action := self._on_entry.get(state):
             action(instance, old)
 

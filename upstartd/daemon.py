@@ -1,0 +1,362 @@
+"""The composition root: builds the parts of the daemon, connects them, and carries out what the engine asks for.
+
+It decides nothing about jobs. Inputs come from the bus, the job files, the processes, signals and the clock,
+one at a time, through submit(); each effect goes to the part whose business it is. Source: runtime
+specification, sections 1, 3 and 9; design, Shape and Ending in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import traceback
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING
+
+from upstartd import places, session_file
+from upstartd.bus.bus_keeper import BusKind
+from upstartd.bus.service import BusService
+from upstartd.cli import Mode
+from upstartd.conf.source import JobSources
+from upstartd.conf.watch import JobWatch
+from upstartd.engine import effects, inputs
+from upstartd.engine.core import Engine
+from upstartd.errors import InternalError, OperationFailed, UpstartdError
+from upstartd.log import Log, Priority
+from upstartd.proc.kernel import LinuxKernel
+from upstartd.proc.login_records import LoginRecords
+from upstartd.proc.supervisor import Supervisor
+from upstartd.state.serialize import state_as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from upstartd.cli import Options
+    from upstartd.conf.model import JobFiles
+
+_SIGNALS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGPWR, signal.SIGCHLD})
+_UMASK = 0o022
+_BUS_ADDRESS = {
+    BusKind.SYSTEM: ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/dbus/system_bus_socket"),
+    BusKind.SESSION: ("DBUS_SESSION_BUS_ADDRESS", ""),
+}
+
+
+def run(options: Options) -> int:
+    """Be the daemon that `options` ask for, until it is told to end; gives its exit status."""
+    # A signal that comes before its handler is there would end the daemon: it waits. (What is blocked stays so
+    # over a re-execution.)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    return asyncio.run(_run(options))
+
+
+async def _run(options: Options) -> int:
+    return await Daemon(options).main()
+
+
+def own_environment() -> dict[str, str]:
+    """What the daemon was given at exec, without what Python adds to it for itself (design, 40)."""
+    with open("/proc/self/environ", "rb") as file:
+        entries = file.read().decode("utf-8", "surrogateescape").split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+class Daemon:
+    """One running daemon; bus/host.py is what method calls see of it. Needs a running loop."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._environ = own_environment()
+        uid, pid = os.geteuid(), os.getpid()
+        user = options.mode is Mode.USER
+        self.is_pid_1 = pid == 1
+        self.only_root_may_change = uid == 0 and not user
+        self.log = Log(options.priority)
+        self._places = places.find(options, self._environ, uid=uid, pid=pid)
+        small: dict[str, str] = {name: self._environ[name] for name in ("PATH", "TERM") if name in self._environ}
+        table = small | self._environ if options.inherit_env else small
+        self.engine = Engine(table, self._environ, self._places.socket_address if user else None)
+        self._sources = JobSources(self._places.job_directories, report=self.log.write)
+        self._watch = JobWatch(self._sources, report=self.log.write)
+        self._supervisor = Supervisor(
+            LinuxKernel(),
+            deliver=self.submit,
+            log=self.log,
+            loop=self._loop,
+            umask=None if options.inherit_env else _UMASK,
+            directory=None if user else "/",
+            console=options.default_console,
+            debug=options.priority is Priority.DEBUG,
+            login_records=LoginRecords(time.time) if self.only_root_may_change else None,
+        )
+        self._bus = BusService(self)
+        self._inbox: deque[inputs.Input] = deque()
+        self._at_work = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._poll: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        announce: Callable[[Any], object] = self._bus.announce
+        self._perform: dict[type, Callable[[Any], object]] = {
+            **dict.fromkeys(effects.ANNOUNCEMENTS, announce),
+            effects.Reply: self._bus.answer,
+            effects.ReplyError: self._bus.answer,
+            effects.Spawn: self._supervisor.spawn,
+            effects.KillProcess: self._supervisor.kill,
+            effects.KillLeftovers: self._supervisor.kill_leftovers,
+            effects.ReloadProcess: self._reload_process,
+            effects.CloseFile: lambda effect: os.close(effect.file),
+            effects.LogLine: lambda effect: self.log.write(effect.priority, effect.text),
+            effects.UpdateActivationEnvironment: self._update_activation_environment,
+            effects.EndDaemon: self._end,
+        }
+
+    # -- inputs and effects -----------------------------------------------------------------------------
+
+    def submit(self, what: inputs.Input) -> None:
+        """Give the engine an input and carry out what follows, after all inputs that came before.
+
+        What comes up while effects are carried out (a fork that fails, say) waits until that is done.
+        """
+        self._inbox.append(what)
+        if self._at_work:
+            return
+        self._at_work = True
+        try:
+            while self._inbox:
+                self._handle(self._inbox.popleft())
+        finally:
+            self._at_work = False
+        self._set_timer()
+
+    def _handle(self, what: inputs.Input) -> None:
+        self.engine.world.log_priority = self.log.priority
+        try:
+            wanted = self.engine.step(what, self._loop.time())
+        except Exception:
+            # What the engine wanted by then has become facts to it, and is carried out all the same.
+            wanted = self.engine.world.effects
+            self._report_bug(getattr(what, "caller", None))
+        for effect in wanted:
+            try:
+                self._perform[type(effect)](effect)
+            except Exception:
+                self._report_bug(None)
+
+    def _report_bug(self, caller: object) -> None:
+        """Log the exception being handled, which is a bug of ours, and tell `caller`, if there is one, its number."""
+        number = uuid.uuid4().hex[:8]
+        self.log.error(f"Internal error {number}: {traceback.format_exc()}")
+        if caller is not None:
+            error = InternalError(f"Internal error {number}: the log of upstartd has more about it")
+            self._bus.answer(effects.ReplyError(caller, error))
+
+    def _set_timer(self) -> None:
+        due = self.engine.next_deadline()
+        if self._timer is not None:
+            if due == self._timer.when():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = self._loop.call_at(due, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self.submit(inputs.TimePassed())
+
+    def _reload_process(self, effect: effects.ReloadProcess) -> None:
+        error = self._supervisor.reload(effect)
+        if error is None:
+            self._bus.answer(effects.Reply(effect.caller))
+        else:
+            failure = OperationFailed(error.strerror or str(error))
+            self._bus.answer(effects.ReplyError(effect.caller, failure))
+
+    def _update_activation_environment(self, effect: effects.UpdateActivationEnvironment) -> None:
+        if self._options.mode is Mode.USER:
+            self._bus.update_activation_environment(effect)
+
+    def _end(self, effect: effects.EndDaemon) -> None:
+        if not self._ended.done():
+            self._ended.set_result(effect.status)
+
+    # -- what method calls ask for (bus/host.py) -----------------------------------------------------------
+
+    def take_in_file_changes(self) -> None:
+        """Read the job files whose changes the watches have already seen."""
+        self._submit_all(self._watch.drain())
+
+    def reload_configuration(self) -> None:
+        """Read every job directory again."""
+        self.log.info("Reloading configuration")
+        self._load()
+
+    def _load(self) -> None:
+        self._submit_all(self._sources.load())
+        if self._poll is None and self._watch.interval is not None:
+            self._poll = self._loop.call_later(self._watch.interval, self._look_for_changes)
+
+    def _look_for_changes(self) -> None:
+        """What the kernel does not tell of is looked for from time to time, as long as that is so."""
+        self._poll = None
+        self.take_in_file_changes()
+        if self._watch.interval is not None:
+            self._poll = self._loop.call_later(self._watch.interval, self._look_for_changes)
+
+    def _submit_all(self, changes: Iterable[JobFiles]) -> None:
+        for files in changes:
+            self.submit(files)
+
+    def state_as_json(self) -> str:
+        """The daemon's whole state, for GetState."""
+        notified = self._bus.bus_address if self._options.mode is Mode.USER else None
+        return state_as_json(self.engine.world, self._sources.describe(), notified)
+
+    def disk_is_writeable(self) -> None:
+        """Write out job output that was held: there is none, since no output is kept yet."""
+
+    async def notify_dbus_address(self, address: str) -> None:
+        """Connect to that bus and take the name there; an UpstartdError where that does not work."""
+        await self._bus.connect_bus(address, BusKind.NOTIFIED)
+
+    def restart(self) -> None:
+        """Execute the daemon anew, in the same process. Who asked for it is never answered."""
+        self.log.info("Restarting")
+        self._bus.flush()
+        arguments = sys.orig_argv if self._options.restart else [*sys.orig_argv, "--restart"]
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            os.execve(sys.executable, arguments, self._environ)
+        except OSError as error:
+            self.log.error(f"Failed to re-execute {sys.executable}: {error.strerror}")
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    # -- from the start to the end --------------------------------------------------------------------------
+
+    async def main(self) -> int:
+        """Run until the end; gives the exit status."""
+        self._loop.set_exception_handler(self._callback_failed)
+        self._handle_signals()
+        for sentence in self._places.left_out:
+            self.log.warn(sentence)
+        self._make_own_job_directory()
+        is_subreaper = self.is_pid_1 or self._become_subreaper()
+        descriptor = self._watch.fileno()
+        if descriptor is not None:
+            self._loop.add_reader(descriptor, self.take_in_file_changes)
+        self._load()
+        self._listen()
+        await self._connect_bus()
+        self._write_session_file()
+        if self._options.restart:
+            self.log.warn("Stateful re-exec supported but stateless re-exec requested")
+            self._bus.announce_restart()
+        else:
+            if not is_subreaper:
+                self.submit(inputs.EmitEvent("child-subreaper-failed"))
+            if self._options.startup_event is not None:
+                self.submit(inputs.EmitEvent(self._options.startup_event))
+        status = await self._ended
+        self._bus.close()
+        self._remove_session_file()
+        return status
+
+    def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something raised where nobody handles it: a bug of ours, but no reason to end."""
+        error = context.get("exception")
+        text = "".join(traceback.format_exception(error)) if error is not None else context["message"]
+        self.log.error(f"Internal error {uuid.uuid4().hex[:8]}: {text}")
+
+    def _handle_signals(self) -> None:
+        handlers: dict[signal.Signals, Callable[[], object]] = {
+            signal.SIGCHLD: self._supervisor.reap,
+            signal.SIGHUP: self.reload_configuration,
+            signal.SIGUSR1: self._bus.reconnect,  # which means nothing where there never was a bus
+        }
+        match self._options.mode:
+            case Mode.USER:
+                handlers[signal.SIGTERM] = lambda: self.submit(inputs.EndSession("shutdown"))
+            case Mode.SESSION:
+                handlers[signal.SIGTERM] = self._execute_anew
+            case Mode.SYSTEM if self.is_pid_1:
+                handlers[signal.SIGTERM] = self._execute_anew
+                handlers[signal.SIGINT] = lambda: self.submit(inputs.EmitEvent("control-alt-delete"))
+                handlers[signal.SIGWINCH] = lambda: self.submit(inputs.EmitEvent("keyboard-request"))
+                handlers[signal.SIGPWR] = lambda: self.submit(inputs.EmitEvent("power-status-changed"))
+            case Mode.SYSTEM:
+                handlers[signal.SIGTERM] = lambda: self.submit(inputs.EndInOrder())
+                handlers[signal.SIGINT] = handlers[signal.SIGTERM]
+        for number in _SIGNALS - handlers.keys():
+            signal.signal(number, signal.SIG_DFL)
+        for number, handler in handlers.items():
+            self._loop.add_signal_handler(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        # What ended before the handler was there has been told already.
+        self._supervisor.reap()
+
+    def _execute_anew(self) -> None:
+        self.log.warn(f"Re-executing {sys.executable}")
+        self.restart()
+
+    def _become_subreaper(self) -> bool:
+        try:
+            self._supervisor.become_subreaper()
+        except OSError as error:
+            self.log.warn(f"Unable to register as subreaper: {error.strerror}")
+            return False
+        return True
+
+    def _make_own_job_directory(self) -> None:
+        path = self._places.own_job_directory
+        if path is None:
+            return
+        try:
+            places.make_private_directory(path)
+        except OSError as error:
+            self.log.warn(f"cannot make the job directory {path}: {error.strerror}")
+
+    def _listen(self) -> None:
+        name = self._places.socket_name
+        if name is None:
+            return
+        try:
+            self._bus.listen_private(name, frozenset({0, os.geteuid()}))
+        except OSError as error:
+            self.log.warn(f"Unable to listen for private connections: {error.strerror}")
+
+    async def _connect_bus(self) -> None:
+        """Get onto the bus, where there is one; one that comes later is gone to then."""
+        if self._options.mode is Mode.USER:
+            return
+        kind = BusKind.SYSTEM if self._options.mode is Mode.SYSTEM else BusKind.SESSION
+        if not self._options.use_bus:
+            self.log.info(f"Not connecting to {kind.name.lower()} bus")
+            return
+        variable, usual = _BUS_ADDRESS[kind]
+        try:
+            await self._bus.connect_bus(self._environ.get(variable) or usual, kind, keep_trying=True)
+        except UpstartdError as why:
+            self.log.debug(f"Not on the {kind.value} yet: {why.message}")
+
+    def _write_session_file(self) -> None:
+        path, address = self._places.session_file, self._places.socket_address
+        if path is None or address is None:
+            return
+        try:
+            session_file.write(path, address)
+        except session_file.SessionFileError as error:
+            self.log.error(str(error))
+
+    def _remove_session_file(self) -> None:
+        if self._places.session_file is None:
+            return
+        try:
+            session_file.remove(self._places.session_file)
+        except session_file.SessionFileError as error:
+            self.log.error(str(error))
