@@ -1,0 +1,311 @@
+"""What each initctl command asks the daemon, and what it prints of the answer.
+
+Not responsible for the command line (options.py, commands.py), the way to the daemon (connect.py) or the form of
+what is printed (render.py). Source: clients specification, section 2.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from upstartd_clients import render
+from upstartd_clients.connect import Way, connect, find_route
+from upstartd_clients.errors import ClientError, DaemonError, LocalError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from upstartd_clients.connect import Route
+    from upstartd_clients.options import Given
+    from upstartd_clients.output import Output
+    from upstartd_clients.upstart import Instance, Job, Status, Upstart
+
+
+class Request:
+    """One command as it was given, and where what it prints goes.
+
+    `arguments` are the words of the command line that are no options; `environ` is this process's environment.
+    """
+
+    def __init__(self, options: Given, arguments: Sequence[str], environ: Mapping[str, str], output: Output) -> None:
+        self.options = options
+        self.arguments = [_as_text(argument) for argument in arguments]
+        self.environ = environ
+        self.output = output
+
+    @cached_property
+    def route(self) -> Route:
+        """The way to the daemon that is meant."""
+        return find_route(self.options, self.environ, os.geteuid())
+
+    @cached_property
+    def upstart(self) -> Upstart:
+        """The daemon; it is connected to when it is first asked for, so that usage errors come before that."""
+        return connect(self.route, self.environ)
+
+    @property
+    def wait(self) -> bool:
+        """Whether to wait until what was asked for has come about."""
+        return "no-wait" not in self.options
+
+    def first(self, missing: str) -> str:
+        """The first argument; UsageError, that `missing` is missing, if there is none."""
+        if not self.arguments:
+            raise UsageError(f"missing {missing}")
+        return self.arguments[0]
+
+    def own_job(self) -> tuple[str, str]:
+        """The job and instance that this process is part of; UsageError if it is part of none."""
+        try:
+            return _as_text(self.environ["UPSTART_JOB"]), _as_text(self.environ["UPSTART_INSTANCE"])
+        except KeyError:
+            raise UsageError("missing job name") from None
+
+    def own_instance(self) -> Instance:
+        """The instance that this process is part of."""
+        job, instance = self.own_job()
+        return self.upstart.job(job).instance_by_name(instance)
+
+
+def _as_text(argument: str) -> str:
+    """A word from outside as D-Bus can carry it; ClientError if it cannot."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeDecodeError:
+        raise ClientError(f"cannot send {os.fsencode(argument)!r}: it is not UTF-8") from None
+
+
+# Job commands
+
+
+def start(request: Request) -> None:
+    """Start the instance that the arguments name."""
+    _change(request, "Start")
+
+
+def stop(request: Request) -> None:
+    """Stop the instance that the arguments name."""
+    _change(request, "Stop")
+
+
+def restart(request: Request) -> None:
+    """Restart the instance that the arguments name."""
+    _change(request, "Restart")
+
+
+def _change(request: Request, method: str) -> None:
+    if not request.arguments:
+        # A job's own process must not wait for its own job: that would never end.
+        instance = request.own_instance()
+        instance.change(method)
+    else:
+        job, env = _job(request)
+        instance = job.change(method, env, wait=request.wait)
+    print_status(request, instance.job.name, instance.status())
+
+
+def _job(request: Request) -> tuple[Job, list[str]]:
+    """The job that is named first, and the variables after it."""
+    name, *env = request.arguments
+    return request.upstart.job(name), env
+
+
+def print_status(request: Request, job: str, status: Status | None) -> None:
+    """Print where an instance of a job stands; None if there is none."""
+    for line in render.status_lines(status) if status else (render.stopped(job),):
+        request.output.line(line)
+
+
+def reload(request: Request) -> None:
+    """Have the reload signal sent to the main process of the instance that the arguments name."""
+    instance = find_instance(request)
+    try:
+        instance.reload()
+    except DaemonError as error:
+        if not error.is_gone:
+            raise
+        _reload_ourselves(instance)
+
+
+def _reload_ourselves(instance: Instance) -> None:
+    """Send HUP to the main process, for a daemon too old to know Reload."""
+    import signal  # rarely needed, and it takes time to import
+
+    status = instance.status()
+    if status is None or not status.processes or status.processes[0][0] != "main":
+        raise LocalError("Not running")
+    try:
+        os.kill(status.processes[0][1], signal.SIGHUP)
+    except OSError as error:
+        raise LocalError(str(error.strerror)) from error
+
+
+def find_instance(request: Request) -> Instance:
+    """The instance that the arguments name, or that this process is part of if there are none."""
+    if not request.arguments:
+        return request.own_instance()
+    job, env = _job(request)
+    return job.instance(env)
+
+
+def status(request: Request) -> None:
+    """Print where the instance stands that the arguments name."""
+    print_status(request, *find_status(request))
+
+
+def find_status(request: Request) -> tuple[str, Status | None]:
+    """The job that the arguments name, and where its instance stands; None if there is none.
+
+    DaemonError UnknownInstance if variables were given and there is no such instance.
+    """
+    try:
+        instance = find_instance(request)
+    except DaemonError as error:
+        if len(request.arguments) == 1 and error.is_unknown_instance:
+            return request.arguments[0], None
+        raise
+    return instance.job.name, instance.status()
+
+
+def list_jobs(request: Request) -> None:
+    """Print where every instance stands, and each job that has none."""
+    for job, statuses in request.upstart.statuses(request.upstart.jobs()):
+        for one in statuses or (None,):
+            print_status(request, job, one)
+
+
+def usage(request: Request) -> None:
+    """Print the usage stanza of a job."""
+    name = request.arguments[0] if request.arguments else request.own_job()[0]
+    request.output.line(f"Usage: {request.upstart.job(name).usage()}")
+
+
+# Event commands
+
+
+def emit(request: Request) -> None:
+    """Emit an event."""
+    request.first("event name")
+    event, *env = request.arguments
+    request.upstart.emit(event, env, wait=request.wait)
+
+
+# Environment commands
+
+
+def _details(request: Request) -> list[str]:
+    """Whose environment is meant: [] is the table for all jobs, [JOB, INSTANCE] an instance's own."""
+    if "global" in request.options or "UPSTART_JOB" not in request.environ:
+        return []
+    return list(request.own_job())
+
+
+def get_env(request: Request) -> None:
+    """Print the value of a variable."""
+    variable = request.first("variable name")
+    request.output.line(request.upstart.manager("GetEnv", _details(request), variable))
+
+
+def list_env(request: Request) -> None:
+    """Print every variable with its value."""
+    for entry in sorted(request.upstart.manager("ListEnv", _details(request))):
+        request.output.line(entry)
+
+
+def set_env(request: Request) -> None:
+    """Set variables."""
+    request.first("variable value")
+    replace = "retain" not in request.options
+    request.upstart.manager("SetEnvList", _details(request), request.arguments, replace)
+
+
+def unset_env(request: Request) -> None:
+    """Remove variables."""
+    request.first("variable name")
+    request.upstart.manager("UnsetEnvList", _details(request), request.arguments)
+
+
+def reset_env(request: Request) -> None:
+    """Undo what was set and removed."""
+    request.upstart.manager("ResetEnv", _details(request))
+
+
+# Configuration
+
+
+def reload_configuration(request: Request) -> None:
+    """Have the daemon read all job files again."""
+    request.upstart.manager("ReloadConfiguration")
+
+
+def show_config(request: Request) -> None:
+    """Print the conditions of a job, or of all jobs."""
+    jobs = [request.upstart.job(request.arguments[0])] if request.arguments else request.upstart.jobs()
+    for job in request.upstart.conditions(jobs):
+        for line in render.config_lines(job, enumerate_events="enumerate" in request.options):
+            request.output.line(line)
+
+
+def check_config(request: Request) -> int:
+    """Print what conditions wait for and nothing provides; 1 if there is any, else 0."""
+    from upstartd_clients.check_config import SESSION_EVENT, Checker  # with parts of the engine: not for every command
+
+    jobs = request.upstart.conditions(request.upstart.jobs())
+    wanted = [job for job in jobs if not request.arguments or job.name == request.arguments[0]]
+    if request.arguments and not wanted:
+        raise LocalError(f"Invalid job class: {request.arguments[0]}")
+    known = [event for events in request.options.values("ignore-events") for event in events.split(",")]
+    if request.route.way is Way.SESSION_SOCKET:
+        known.append(SESSION_EVENT)
+    checker = Checker(jobs, known, warn="warn" in request.options)
+    code = 0
+    for job in wanted:
+        if complaints := list(checker.complaints(job)):
+            code = 1
+            for line in (job.name, *complaints):
+                request.output.line(line)
+    return code
+
+
+# The daemon
+
+
+def version(request: Request) -> None:
+    """Print the daemon's version."""
+    request.output.line(request.upstart.version)
+
+
+def log_priority(request: Request) -> None:
+    """Print the daemon's log priority, or set it."""
+    if request.arguments:
+        request.upstart.log_priority = request.arguments[0]
+    else:
+        request.output.line(request.upstart.log_priority)
+
+
+def notify_disk_writeable(request: Request) -> None:
+    """Tell the daemon that it can write its logs."""
+    request.upstart.manager("NotifyDiskWriteable")
+
+
+def notify_dbus_address(request: Request) -> None:
+    """Tell a session's daemon where its bus is."""
+    request.upstart.manager("NotifyDBusAddress", request.first("D-Bus address"))
+
+
+def notify_cgroup_manager_address(request: Request) -> None:
+    """Tell the daemon where the cgroup manager is."""
+    request.upstart.manager("NotifyCGroupManagerAddress", request.first("address"))
+
+
+def list_sessions(request: Request) -> None:
+    """Print every user session whose daemon is alive."""
+    from upstartd_clients.sessions import find_sessions  # no other command needs it
+
+    for session in find_sessions(request.environ):
+        if session.alive:
+            request.output.line(f"{session.pid} {session.address}")
+        else:
+            request.output.info(f"Ignoring stale session file: {session.path}")

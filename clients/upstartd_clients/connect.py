@@ -1,0 +1,155 @@
+"""Which daemon a client talks to, and the way there.
+
+Not responsible for telling people what to do where there is none (explain.py). Source: clients specification,
+section 2, Which daemon; D-Bus specification, Server Addresses.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from jeepney.auth import AuthenticationError  # type: ignore[import-untyped]  # jeepney has no type information
+from jeepney.bus import get_connectable_addresses  # type: ignore[import-untyped]
+from jeepney.io.blocking import prep_socket  # type: ignore[import-untyped]
+from jeepney.wrappers import check_bus_name  # type: ignore[import-untyped]
+
+from upstartd_clients.connection import ANSWER_SECONDS, Call, Connection
+from upstartd_clients.errors import ClientError, ConnectionFailed, DaemonError, NoSessionKnown, UsageError
+from upstartd_clients.upstart import BUS_NAME, Upstart
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+
+    from upstartd_clients.options import Given
+
+PRIVATE_ADDRESS = "unix:abstract=/com/ubuntu/upstart"
+SYSTEM_BUS_ADDRESS = "unix:path=/var/run/dbus/system_bus_socket"
+_BUS = "org.freedesktop.DBus"
+_BUS_PATH = "/org/freedesktop/DBus"
+
+
+class Way(enum.Enum):
+    """How a daemon is reached."""
+
+    SESSION_SOCKET = enum.auto()
+    PRIVATE_SOCKET = enum.auto()
+    SYSTEM_BUS = enum.auto()
+    SESSION_BUS = enum.auto()
+
+
+# What could not be connected to, in the error that says so. The other ways lead to Upstart itself.
+_BUSES = {Way.SYSTEM_BUS: "system bus", Way.SESSION_BUS: "session bus"}
+
+
+class Route(NamedTuple):
+    """Where to connect: an address as D-Bus writes them, and the name to call there."""
+
+    way: Way
+    address: str
+    name: str = BUS_NAME
+
+
+def find_route(options: Given, environ: Mapping[str, str], euid: int) -> Route:
+    """The way to the daemon that these options and this environment mean, for a caller with this user id.
+
+    UsageError for `--dest` where there are no names; NoSessionKnown, or another ConnectionFailed, where the
+    environment does not say where to go.
+    """
+    session = environ.get("UPSTART_SESSION", "")
+    bus = options.last("system", "session")
+    if "user" in options or (session and bus is None):
+        if not session:
+            raise NoSessionKnown("UPSTART_SESSION isn't set in the environment. Unable to locate the Upstart instance.")
+        return Route(Way.SESSION_SOCKET, session)
+    name = options.value("dest")
+    if bus is None and euid == 0:
+        if name is not None:
+            raise UsageError("--dest given without --system")
+        return Route(Way.PRIVATE_SOCKET, PRIVATE_ADDRESS)
+    if bus == "session":
+        return Route(Way.SESSION_BUS, _session_bus_address(environ), name or BUS_NAME)
+    return _to_system_bus(environ, name)
+
+
+def connect(route: Route, environ: Mapping[str, str]) -> Upstart:
+    """Connect. ConnectionFailed if nothing listens there, or it does not let us in.
+
+    Where the private socket of the system's daemon does not answer, it may still be on the system bus (clients
+    specification, section 2, DECISION).
+    """
+    try:
+        return Upstart(_open(route))
+    except ConnectionFailed:
+        if route.way is not Way.PRIVATE_SOCKET or (found := _find_on_system_bus(environ)) is None:
+            raise
+        return found
+
+
+def _find_on_system_bus(environ: Mapping[str, str]) -> Upstart | None:
+    """The daemon on the system bus; None if it is not there, or there is no bus."""
+    try:
+        connection = _open(_to_system_bus(environ))
+        has_owner = connection.call(Call(_BUS_PATH, _BUS, "NameHasOwner", "s", (BUS_NAME,), "b"), destination=_BUS)
+    except ClientError:
+        return None  # The error that is told is that of the private socket, where root's daemon listens first.
+    return Upstart(connection) if has_owner[0] else None
+
+
+def _open(route: Route) -> Connection:
+    """An authenticated connection; on a bus, with a name there."""
+    try:
+        check_bus_name(route.name)
+    except ValueError:
+        raise UsageError(f"illegal bus name: {route.name}") from None
+    connection = Connection(_connected_socket(route), route.name)
+    if route.way in _BUSES:
+        try:
+            connection.call(Call(_BUS_PATH, _BUS, "Hello", gives="s"), destination=_BUS)
+        except ClientError as error:
+            raise _failed(route, error.message, refused=isinstance(error, DaemonError)) from error
+    return connection
+
+
+def _connected_socket(route: Route) -> socket.socket:
+    """A socket, connected and authenticated, to the first of the route's addresses where something listens."""
+    try:
+        names = list(get_connectable_addresses(route.address))
+    except (ValueError, RuntimeError):
+        raise _failed(route, f'"{route.address}" is not the address of a Unix socket') from None
+    failure = None
+    for name in names:
+        try:
+            connected: socket.socket = prep_socket(name, timeout=ANSWER_SECONDS)
+        except (AuthenticationError, ConnectionResetError, BrokenPipeError):
+            failure = _failed(route, f"{_shown(name)} refuses user {os.geteuid()}", refused=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            failure = _failed(route, f"Failed to connect to socket {_shown(name)}: {reason}",
+                              refused=isinstance(error, PermissionError))
+        else:
+            return connected
+    raise failure or _failed(route, "the address is empty")
+
+
+def _failed(route: Route, reason: str, *, refused: bool = False) -> ConnectionFailed:
+    return ConnectionFailed(f"Unable to connect to {_BUSES.get(route.way, 'Upstart')}: {reason}", refused=refused)
+
+
+def _shown(socket_name: str) -> str:
+    """A socket's name without the NUL that abstract ones begin with."""
+    return socket_name.removeprefix("\0")
+
+
+def _to_system_bus(environ: Mapping[str, str], name: str | None = None) -> Route:
+    return Route(Way.SYSTEM_BUS, environ.get("DBUS_SYSTEM_BUS_ADDRESS") or SYSTEM_BUS_ADDRESS, name or BUS_NAME)
+
+
+def _session_bus_address(environ: Mapping[str, str]) -> str:
+    if address := environ.get("DBUS_SESSION_BUS_ADDRESS"):
+        return address
+    if directory := environ.get("XDG_RUNTIME_DIR"):
+        return f"unix:path={directory}/bus"
+    raise ConnectionFailed("Unable to connect to session bus: DBUS_SESSION_BUS_ADDRESS isn't set in the environment")

@@ -1,0 +1,190 @@
+"""What a person is told beyond the error: why a job is unknown, why there is no daemon, and what to type next.
+
+Only for terminals; what goes into a pipe is the bare error. Where a reason cannot be found out, nothing is said.
+Source: clients specification, sections 1 and 2; runtime specification, section 10.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from upstartd_clients.connect import PRIVATE_ADDRESS, Way
+from upstartd_clients.errors import BadAnswer, ClientError, ConnectionFailed, DaemonError, LocalError, NoSessionKnown
+from upstartd_clients.sessions import find_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from upstartd_clients.actions import Request
+    from upstartd_clients.upstart import Upstart
+
+SYSTEM_JOBS = "/etc/init"
+DAEMON = "upstartd"  # what the kernel calls its process
+# PATH:LINE:COLUMN: MESSAGE (DETAIL), as the daemon describes an error in a job file.
+_DIAGNOSTIC = re.compile(r"(?P<place>.*?:\d+):(?P<column>\d+): (?P<message>.*?)(?: \((?P<detail>.*)\))?", re.DOTALL)
+
+
+def explain(error: ClientError, request: Request) -> Iterator[str]:
+    """The lines to print below an error of a command: none where there is nothing to add."""
+    try:
+        if isinstance(error, DaemonError) and error.is_unknown_job:
+            name = request.arguments[0] if request.arguments else request.own_job()[0]
+            yield from unknown_job(request.upstart, name)
+        elif isinstance(error, NoSessionKnown):
+            yield from _sessions(request.environ)
+        elif isinstance(error, ConnectionFailed) or (isinstance(error, DaemonError) and error.is_nobody):
+            refused = isinstance(error, ConnectionFailed) and error.refused
+            yield from no_daemon(request.route.way, request.environ, refused=refused)
+    except ClientError:
+        return  # The error itself has been told; that nothing can be found out about it helps nobody.
+
+
+# -- why a job is unknown ---------------------------------------------------------------------------------------------
+
+
+class JobFile(NamedTuple):
+    """A file that the daemon has read: its path, the job that it is about, and what is wrong with it."""
+
+    path: str
+    job: str
+    diagnostics: list[str]
+
+
+class Sources(NamedTuple):
+    """The job directories of a daemon, and the files that it has found there."""
+
+    directories: list[str]
+    files: list[JobFile]
+
+
+def unknown_job(upstart: Upstart, name: str, directory: str = SYSTEM_JOBS) -> Iterator[str]:
+    """Why the daemon does not know the job `name`: its file is wrong, or there is none and another name was meant.
+
+    `directory` is where the system's daemon has its job files; everybody may look there, though not into its state.
+    """
+    try:
+        sources = sources_in(upstart.manager("GetState"))
+    except DaemonError:
+        sources = _read_sources(directory)
+    files = [file for file in sources.files if file.job == name]
+    wrong = [file for file in files if file.diagnostics]
+    for file in wrong:
+        yield f"{file.path} is wrong:"
+        for diagnostic in file.diagnostics:
+            yield from _diagnostic_lines(diagnostic)
+        yield f"Once it is corrected, check it with: init-checkconf {file.path}"
+    if wrong:
+        return
+    if files:
+        yield f"{files[0].path} is there, but no {name}.conf that it could override."
+    else:
+        yield from _missing(name, sources.directories)
+    known = [job.name for job in upstart.jobs()]
+    if meant := difflib.get_close_matches(name.removesuffix(".conf"), known):
+        yield f"Did you mean {' or '.join(meant)}?"
+
+
+def _diagnostic_lines(diagnostic: str) -> Iterator[str]:
+    match = _DIAGNOSTIC.fullmatch(diagnostic)
+    if match is None:
+        yield f"  {diagnostic}"
+    else:
+        yield f"  {match['place']}: {match['message']}"
+        yield f"    column {match['column']}" + (f", {match['detail']}" if match["detail"] else "")
+
+
+def _missing(name: str, directories: Iterable[str]) -> Iterator[str]:
+    """That there is no file, or that there is one which the daemon has not read."""
+    for directory in directories:
+        path = os.path.join(directory, f"{name}.conf")
+        if os.path.exists(path):
+            yield f"{path} is there, but has not been read. To have it read: initctl reload-configuration"
+            return
+    if directories:
+        yield f"There is no {name}.conf in {', '.join(directories)}."
+
+
+def sources_in(state: str) -> Sources:
+    """What the daemon's state says of job files; BadAnswer if it has another layout than we know."""
+    try:
+        return _sources(json.loads(state)["conf_sources"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadAnswer("cannot understand Upstart: its state has another layout") from error
+
+
+def _read_sources(directory: str) -> Sources:
+    """What the daemon would say of the job files in `directory`."""
+    from upstartd.conf.source import JobSources  # with the parser: rarely needed, and it takes time to import
+
+    files = JobSources([directory], report=lambda _priority, _text: None)
+    for _ in files.load():
+        pass  # Only what is wrong with them is asked for.
+    return _sources(files.describe())
+
+
+def _sources(described: Any) -> Sources:
+    files = [JobFile(_text(file["path"]), _text(file["job"]), [_text(line) for line in file["diagnostics"]])
+             for source in described for file in source["files"]]
+    return Sources([_text(source["path"]) for source in described], files)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+# -- why there is no daemon -------------------------------------------------------------------------------------------
+
+
+def no_daemon(way: Way, environ: Mapping[str, str], *, refused: bool = False, proc: str = "/proc") -> Iterator[str]:
+    """Why nobody answers, and what to do. `refused`: somebody is there, but does not let us in."""
+    if refused:
+        yield f"It is there, but not for user {os.geteuid()}. Only its own user and root are let in: try sudo."
+    elif way is Way.SESSION_SOCKET:
+        yield "UPSTART_SESSION names a session that has ended."
+        yield from _sessions(environ)
+        yield "For the system's daemon, give --system, or: unset UPSTART_SESSION"
+    elif way is Way.SESSION_BUS:
+        yield f"Nobody has the name there. To start a daemon on that bus: {DAEMON} --session"
+    else:
+        yield from _no_system_daemon(way, proc)
+
+
+def _no_system_daemon(way: Way, proc: str) -> Iterator[str]:
+    first = _process_name(f"{proc}/1")
+    running = [entry for entry in os.listdir(proc) if entry.isdigit() and _process_name(f"{proc}/{entry}") == DAEMON]
+    if running:
+        yield f"{DAEMON} runs (process {', '.join(sorted(running, key=int))}), but does not answer here."
+        if way is Way.SYSTEM_BUS and os.geteuid() != 0:
+            yield f"Without a system bus only root can reach it, at {PRIVATE_ADDRESS}: try sudo."
+        yield "If it is a user's own daemon, find its address with: initctl list-sessions"
+    elif first == "systemd":
+        yield f"No {DAEMON} runs: process 1 is systemd. To start it there: systemctl start {DAEMON}"
+    else:
+        yield f"No {DAEMON} runs: process 1 is {first or 'another init'}. To start it, as root: {DAEMON} &"
+
+
+def _process_name(directory: str) -> str:
+    """What the kernel calls a process; empty if it has gone."""
+    try:
+        with open(f"{directory}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def _sessions(environ: Mapping[str, str]) -> Iterator[str]:
+    """How to reach the user's own daemons that run, or to start one."""
+    try:
+        alive = [session for session in find_sessions(environ) if session.alive]
+    except LocalError:
+        alive = []
+    for session in alive:
+        yield f"For the session of process {session.pid}: export UPSTART_SESSION={session.address}"
+    if not alive:
+        yield f"No session is known. To start one: {DAEMON} --user &"

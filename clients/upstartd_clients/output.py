@@ -1,0 +1,112 @@
+"""What a client prints, and how its process ends: the same for all of them.
+
+Text goes out as UTF-8 whatever the locale says, since configuration managers compare it. Not responsible for
+what the text says. Source: clients specification, section 1, Output.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from upstartd_clients.errors import ClientError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Output:
+    """The two streams of one program, called `program` in its errors."""
+
+    def __init__(self, program: str, out: TextIO, err: TextIO) -> None:
+        self.program = program
+        self.quiet = False
+        self.verbose = False
+        self._out = out
+        self._err = err
+
+    def named(self, program: str) -> Output:
+        """The same streams for a program of another name."""
+        return Output(program, self._out, self._err)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether errors go to a terminal: only there more is said than scripts may rely on."""
+        return self._err.isatty()
+
+    def line(self, text: str = "") -> None:
+        """Print a result, unless the caller wants quiet."""
+        if not self.quiet:
+            self._out.write(text + "\n")
+
+    def info(self, text: str) -> None:
+        """Print what only a verbose caller wants to know."""
+        if self.verbose and not self.quiet:
+            self._out.write(text + "\n")
+
+    def error_line(self, text: str) -> None:
+        """Print one line as it stands where errors go. Results printed before come out before it."""
+        self._out.flush()
+        self._err.write(text + "\n")
+        self._err.flush()
+
+    def complain(self, error: ClientError) -> None:
+        """Print an error as `PROGRAM: MESSAGE`, and where the command line was at fault a pointer to the help."""
+        first_word = error.message.partition(" ")[0]
+        space = "" if ":" in first_word else " "
+        self.error_line(f"{self.program}:{space}{error.message}")
+        if isinstance(error, UsageError):
+            self.error_line(f"Try `{self.program} --help' for more information.")
+
+    def flush(self) -> None:
+        """Write out what was printed."""
+        self._out.flush()
+
+
+def guarded(work: Callable[[Output], int], output: Output) -> int:
+    """Do some work; gives its exit code, or that of the ClientError it ended with, which is printed."""
+    try:
+        return work(output)
+    except ClientError as error:
+        output.complain(error)
+        return error.exit_code
+
+
+def run_program(argv: list[str], work: Callable[[list[str], Output], int]) -> int:
+    """Call `work(arguments, output)` as the whole of a process; gives the exit code.
+
+    A reader that hangs up (`initctl list | head -1`) ends it without a word, an interrupt by its signal, and a
+    full disk with an error. Errors that are nobody's fault but ours are not caught.
+    """
+    output = Output(os.path.basename(argv[0]), _as_utf8(sys.stdout), _as_utf8(sys.stderr))
+    try:
+        code = guarded(lambda output: work(argv[1:], output), output)
+        output.flush()
+    except KeyboardInterrupt:
+        return _die_of_interrupt()
+    except OSError as error:
+        # Whatever else can fail is turned into a ClientError where it happens, so this is one of the streams.
+        # What is still buffered must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(error, BrokenPipeError):
+            output.complain(ClientError(f"cannot write output: {error.strerror}"))
+        return 1
+    return code
+
+
+def _as_utf8(stream: TextIO | None) -> TextIO:
+    """A standard stream, set to UTF-8; what was closed by the caller becomes one that swallows everything."""
+    if stream is None:
+        return open(os.devnull, "w")
+    stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[attr-defined]  # a TextIOWrapper
+    return stream
+
+
+def _die_of_interrupt() -> int:
+    """End by SIGINT, so that a shell that runs us in a loop sees that it was interrupted too."""
+    import signal  # only needed here
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    return 128 + signal.SIGINT  # only where the signal is blocked

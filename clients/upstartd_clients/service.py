@@ -1,0 +1,292 @@
+"""service(8): jobs and init scripts by one name, with the exit codes of LSB.
+
+A job is what the daemon knows under that name, wherever its file lies: it takes precedence over an init script. Source:
+clients specification, section 5; Linux Standard Base, Init Script Actions.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from upstartd_clients import actions, initctl
+from upstartd_clients import help as texts
+from upstartd_clients.errors import ClientError, DaemonError, LocalError, ServiceError
+from upstartd_clients.options import Arguments, Option
+from upstartd_clients.output import guarded, run_program
+from upstartd_clients.sessions import find_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from upstartd_clients.output import Output
+    from upstartd_clients.upstart import Status
+
+INIT_SCRIPTS = "/etc/init.d"
+
+# What LSB wants of `status`, and of an action that does not exist.
+RUNNING, STOPPED, UNKNOWN = 0, 3, 4
+UNIMPLEMENTED = 3
+
+_OPTIONS = (
+    Option("user", help="ask the user's own daemon; init scripts do not count then"),
+    Option("status-all", help="show what runs, of all jobs and init scripts"),
+    Option("help", "h", help="show this help and exit"),
+    Option("version", "V", help="show the version and exit"),
+)
+# What lies beside init scripts and is none, or must not be run to see how it is.
+_NO_SERVICE = re.compile(r"README|skeleton|rc|rcS|single|reboot|halt|killall|functions|.*\.dpkg-.*")
+_STATUS_ACTION = re.compile(rb"""(^|[\s|"'(])status["']?\s*(\||\))""", re.MULTILINE)
+
+
+def run(arguments: Iterable[str], environ: Mapping[str, str], output: Output, scripts: str = INIT_SCRIPTS) -> int:
+    """Carry out a command line of service(8); `scripts` is the directory of the init scripts. Gives the exit code.
+
+    Where it comes to an init script, that takes this process's place. A ClientError says why nothing could be done.
+    """
+    line = Arguments(arguments)
+    given = {option.long for option, _ in line.options(_OPTIONS, up_to_operand=True)}
+    words = [*line.operands, *line.rest]
+    if "version" in given:
+        return _print(texts.version(output.program), output, 0)
+    if "help" in given or words[1:2] in (["--help"], ["-h"]):
+        return _print(_usage(output.program), output, 0)
+    if not words and "status-all" not in given:
+        return _print(_usage(output.program), output, 1)
+    services = Services(environ, output, scripts, of_user="user" in given)
+    if "status-all" in given:
+        return services.show_all()
+    return services.act(words[0], words[1] if len(words) > 1 else "", words[2:])
+
+
+def _print(lines: Iterable[str], output: Output, code: int) -> int:
+    """Print text about this program, which goes where errors go; gives the exit code."""
+    for line in lines:
+        output.error_line(line)
+    return code
+
+
+def _usage(program: str) -> Iterable[str]:
+    yield f"Usage: {program} [--user] NAME ACTION [ARGUMENT]..."
+    yield f"       {program} [--user] --status-all"
+    yield f"       {program} [--user] NAME --full-restart"
+    yield ""
+    yield from texts.option_list(_OPTIONS)
+    yield ""
+    yield f"For a job, ACTION is one of {', '.join(ACTIONS)}."
+    yield "`status' exits with 0 for what runs, 3 for what is stopped, 4 for what is neither."
+
+
+class Services:
+    """Every service there is: the daemon's jobs, and the init scripts in the directory `scripts`.
+
+    The daemon is the system's, or with `of_user` the user's own; init scripts are the system's.
+    """
+
+    def __init__(self, environ: Mapping[str, str], output: Output, scripts: str, *, of_user: bool) -> None:
+        self._environ = {name: value for name, value in environ.items() if of_user or name != "UPSTART_SESSION"}
+        self._output = output
+        self._scripts = None if of_user else scripts
+        if of_user and not self._environ.get("UPSTART_SESSION"):
+            self._environ["UPSTART_SESSION"] = _only_session(environ)
+
+    # -- one service --------------------------------------------------------------------------------------------------
+
+    def act(self, name: str, action: str, arguments: Sequence[str]) -> int:
+        """Do to a service what is asked for; gives the exit code."""
+        script = self._script(name)
+        why_no_job = self._why_no_job(name)
+        if why_no_job is None:
+            if work := ACTIONS.get(action):
+                return work(Job(self, [name, *arguments]))
+            if script is None:
+                raise ServiceError(f"{name} is a job, and has no action `{action}'", UNIMPLEMENTED)
+        elif script is None:
+            self._output.error_line(f"{name}: unrecognized service")
+            if self._output.for_people:
+                from upstartd_clients.explain import explain  # reads files, asks more: only for whoever reads it
+
+                _print(explain(why_no_job, self.request("status", [name])), self._output, 1)
+            return 1
+        if action == "--full-restart":
+            subprocess.run([script, "stop"], env=self._script_environ, check=False)
+            action = "start"
+        return self._become(script, [word for word in (action, *arguments) if word])
+
+    def _why_no_job(self, name: str) -> ClientError | None:
+        """Why the daemon knows no job of that name; None if it does. That the system's is not there is a reason."""
+        try:
+            self.request("status", [name]).upstart.job(name)
+        except ClientError as error:
+            if self._scripts is None and not isinstance(error, DaemonError):
+                raise
+            return error
+        return None
+
+    def request(self, command: str, words: Sequence[str]) -> actions.Request:
+        """A command of initctl, as if it had been called by a link of that name."""
+        line = initctl.parse(command, words)
+        return actions.Request(line.options, line.arguments, self._environ, self._output.named(command))
+
+    def carry_out(self, command: str, words: Sequence[str]) -> int:
+        """Do what a link to initctl would: the same output, the same exit code."""
+        return guarded(lambda output: initctl.run(command, words, self._environ, output), self._output.named(command))
+
+    # -- init scripts -------------------------------------------------------------------------------------------------
+
+    @property
+    def _script_environ(self) -> dict[str, str]:
+        return {name: self._environ[name] for name in ("LANG", "PATH", "TERM") if name in self._environ}
+
+    def _script(self, name: str) -> str | None:
+        """The init script of that name; None if there is none."""
+        if self._scripts is None or not name or "/" in name:
+            return None
+        path = os.path.join(self._scripts, name)
+        return path if os.path.isfile(path) and os.access(path, os.X_OK) else None
+
+    def _become(self, script: str, arguments: list[str]) -> int:
+        """Execute an init script in this process's place; ServiceError if that does not work."""
+        self._output.flush()
+        try:
+            os.execve(script, [script, *arguments], self._script_environ)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise ServiceError(f"cannot run {script}: {error.strerror}") from error
+        # It does not say by what it is to be run, so that is the shell, as a shell would decide too.
+        os.execve("/bin/sh", ["/bin/sh", script, *arguments], self._script_environ)
+
+    # -- all services -------------------------------------------------------------------------------------------------
+
+    def show_all(self) -> int:
+        """Print what runs and what does not, by name; 0."""
+        states: dict[str, bool | None] = {name: self._script_runs(name) for name in self._script_names()}
+        try:
+            upstart = self.request("list", []).upstart
+            states |= {job: any(map(_runs, statuses)) for job, statuses in upstart.statuses(upstart.jobs())}
+        except ClientError:
+            if self._scripts is None:
+                raise
+        for name, runs in sorted(states.items()):
+            if runs is None:
+                self._output.error_line(f" [ ? ]  {name}")
+            else:
+                self._output.line(f" [ {'+' if runs else '-'} ]  {name}")
+        return 0
+
+    def _script_names(self) -> list[str]:
+        try:
+            names = os.listdir(self._scripts) if self._scripts is not None else []
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise LocalError(f"cannot list {self._scripts}: {error.strerror}") from error
+        return [name for name in names if self._script(name) and not _NO_SERVICE.fullmatch(name)]
+
+    def _script_runs(self, name: str) -> bool | None:
+        """Whether an init script says that its service runs; None if it cannot say, for want of a status action."""
+        path = os.path.join(self._scripts or "", name)
+        try:
+            with open(path, "rb") as file:
+                if not _STATUS_ACTION.search(file.read()):
+                    return None
+            return subprocess.run([path, "status"], env=self._script_environ, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
+        except OSError:
+            return None  # It may not be read, or not be run: that says as little about the service.
+
+
+class Job(NamedTuple):
+    """A service that is a job. `words` are its name, and the variables that name one of its instances."""
+
+    services: Services
+    words: Sequence[str]
+
+    def status(self) -> int:
+        """Print the status; gives the exit code that LSB has for it."""
+        request = self.services.request("status", self.words)
+        try:
+            name, status = actions.find_status(request)
+        except ClientError as error:
+            request.output.complain(error)
+            return STOPPED if isinstance(error, DaemonError) and error.is_unknown_instance else UNKNOWN
+        actions.print_status(request, name, status)
+        return RUNNING if status and _runs(status) else STOPPED
+
+    def _runs(self) -> bool:
+        try:
+            _, status = actions.find_status(self.services.request("status", self.words))
+        except DaemonError:
+            return False
+        return status is not None and _runs(status)
+
+    def _carry_out(self, command: str) -> int:
+        return self.services.carry_out(command, self.words)
+
+    def start(self) -> int:
+        """Start it."""
+        return self._carry_out("start")
+
+    def stop(self) -> int:
+        """Stop it."""
+        return self._carry_out("stop")
+
+    def reload(self) -> int:
+        """Have it read its configuration again."""
+        return self._carry_out("reload")
+
+    def restart(self) -> int:
+        """Stop and start it, so that a changed job file counts; gives what starting gave."""
+        self._carry_out("stop")
+        return self._carry_out("start")
+
+    def force_reload(self) -> int:
+        """Reload what runs; what cannot be reloaded is restarted."""
+        return 0 if self._runs() and self.reload() == 0 else self.restart()
+
+    def try_restart(self) -> int:
+        """Restart what runs, and leave alone what does not."""
+        return self.restart() if self._runs() else 0
+
+
+ACTIONS: dict[str, Callable[[Job], int]] = {
+    "start": Job.start,
+    "stop": Job.stop,
+    "status": Job.status,
+    "restart": Job.restart,
+    "reload": Job.reload,
+    "force-reload": Job.force_reload,
+    "try-restart": Job.try_restart,
+    "condrestart": Job.try_restart,
+    "force-start": Job.start,
+    "force-stop": Job.stop,
+    "--full-restart": Job.restart,
+}
+
+
+def _runs(status: Status) -> bool:
+    return status.goal != "stop"
+
+
+def _only_session(environ: Mapping[str, str]) -> str:
+    """The address of the one session that runs; ServiceError if there is none, or a choice."""
+    try:
+        alive = [session for session in find_sessions(environ) if session.alive]
+    except LocalError:
+        alive = []
+    if len(alive) == 1:
+        return alive[0].address
+    if not alive:
+        raise ServiceError("cannot find your daemon: UPSTART_SESSION is not set, and no session is known")
+    addresses = ", ".join(session.address for session in alive)
+    raise ServiceError(f"cannot choose your daemon: UPSTART_SESSION is not set, and several run: {addresses}")
+
+
+def main() -> int:
+    """The program: reads sys.argv and the environment, gives the exit code."""
+    os.chdir("/")
+    return run_program(sys.argv, lambda arguments, output: run(arguments, os.environ, output))
