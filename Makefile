@@ -10,7 +10,7 @@ help:
 	@echo "make run    play the tutorial with a private daemon: no bus, no root, nothing outside a scratch directory"
 	@echo "make test   run every test; make test ARGS=tests/unit runs those"
 	@echo "make lint   ruff and mypy"
-	@echo "make docs   write the pages of docs/reference that are made from the daemon's own tables"
+	@echo "make docs   write those parts of the documentation that are made from the tree itself"
 	@echo "make bench  measure what events, starts and stops cost, for several numbers of jobs"
 
 run: .venv/installed
@@ -26,7 +26,7 @@ lint: .venv/installed-with-tools
 	$(BIN)/mypy
 
 docs: .venv/installed
-	$(BIN)/python docs/reference/generate.py
+	$(BIN)/python docs/generate.py
 
 bench: .venv/installed-with-tools
 	$(BIN)/python tests/bench/bench.py $(ARGS)

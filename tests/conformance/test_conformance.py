@@ -58,7 +58,8 @@ def test_a_scenario_goes_as_it_did_with_upstart(scenario: str, request: pytest.F
     if scenario in NOT_YET:
         pytest.skip(f"belongs to {NOT_YET[scenario]}, which is not there yet")
     found = request.getfixturevalue("differences")[scenario]
-    assert not found, f"{scenario} differs from the recording:\n{found}"
+    if found:
+        pytest.fail(f"{scenario} differs from the recording:\n{found}", pytrace=False)
 
 
 def test_every_area_has_scenarios_and_those_left_out_exist() -> None:

@@ -1,10 +1,13 @@
-"""Write the pages of the reference that are the daemon's own tables: stanzas.md and states.md.
+"""Write what the documentation takes from the tree itself, so that there is one source of each.
 
-Run it (`make docs`) when one of those tables has changed; a test says so when it has not been.
+reference/stanzas.md and reference/states.md are the daemon's own tables; the map in ARCHITECTURE.md is what the
+modules say of themselves. Run it (`make docs`) when one of these has changed; a test tells when that was forgotten.
 """
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,17 @@ from upstartd.engine.states import TRANSITIONS, WITHOUT_MAIN, Goal, State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
+# The parts of the map, in the order in which a reader meets them.
+PARTS = {
+    "The daemon": "upstartd",
+    "Job files: from the disk to definitions": "upstartd/conf",
+    "The engine: what follows from what happens, pure": "upstartd/engine",
+    "Processes": "upstartd/proc",
+    "D-Bus": "upstartd/bus",
+    "The daemon's state as text": "upstartd/state",
+    "The clients": "clients/upstartd_clients",
+}
 
 STANZAS_INTRODUCTION = """\
 # Stanzas
@@ -94,8 +107,37 @@ def _node(state: State) -> str:
     return state.word.replace("-", "_")
 
 
-PAGES = {"stanzas.md": stanzas, "states.md": states}
+def module_map() -> str:
+    """Every module, with the first paragraph of its docstring."""
+    found = ""
+    for title, folder in PARTS.items():
+        found += f"### {title}\n\n" + table(("module", "is responsible for"), (
+            (code(path.relative_to(ROOT).as_posix()), _responsibility(path))
+            for path in sorted((ROOT / folder).glob("*.py")) if path.name != "__init__.py")) + "\n"
+    return found
+
+
+def _responsibility(module: Path) -> str:
+    """What a module's docstring says first, on one line."""
+    documented = ast.get_docstring(ast.parse(module.read_text()))
+    if not documented:
+        raise SystemExit(f"{module} has no docstring")
+    return " ".join(documented.partition("\n\n")[0].split())
+
+
+def architecture() -> str:
+    """ARCHITECTURE.md with its map as it is now."""
+    begin, end = "<!-- made by `make docs` -->\n", "<!-- end -->"
+    return re.sub(f"(?<={re.escape(begin)}).*(?={end})", lambda _: module_map(),
+                  (ROOT / "ARCHITECTURE.md").read_text(), flags=re.DOTALL)
+
+
+PAGES = {
+    "docs/reference/stanzas.md": stanzas,
+    "docs/reference/states.md": states,
+    "ARCHITECTURE.md": architecture,
+}
 
 if __name__ == "__main__":
-    for name, text in PAGES.items():
-        (HERE / name).write_text(text())
+    for name, page in PAGES.items():
+        (ROOT / name).write_text(page())
