@@ -213,6 +213,6 @@ def main() -> int:
     except EarlyEnd as end:
         print(end.text, file=sys.stderr if end.status else sys.stdout)
         return end.status
-    from upstartd import daemon  # here, so that --help and wrong options are answered at once
+    from upstartd.daemon import run  # here, so that --help and wrong options are answered at once
 
-    return daemon.run(options)
+    return run(options)
