@@ -128,10 +128,10 @@ def _notify_cgroup_manager_address(_: Request, host: Host, address: str) -> None
     """Accept the address and do nothing with it: there is no cgroup manager any more, the kernel is asked itself."""
 
 
-def _end_session(request: Request, host: Host) -> Later:
-    request.call.reply()  # at once: the end itself may come before any later answer
-    if not host.is_pid_1:
-        host.submit(inputs.EndSession("logout"))
+def _end_session(request: Request, host: Host) -> Later | None:
+    if host.is_pid_1:
+        return None
+    host.submit(inputs.EndSession("logout", request.call))
     return LATER
 
 
