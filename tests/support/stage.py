@@ -66,6 +66,15 @@ class Stage:
         self._pids = itertools.count(100)
         self._callers = itertools.count(1)
 
+    @classmethod
+    def of(cls, **jobs: JobConfig) -> Stage:
+        """A stage with these jobs, before anything has happened to them."""
+        stage = cls()
+        for name, config in jobs.items():
+            stage.define(name, config)
+        stage.take_news()
+        return stage
+
     # -- what happens -----------------------------------------------------------------------------------
 
     def define(self, name: str, config: JobConfig | None, path: str = "/jobs") -> None:
