@@ -108,7 +108,7 @@ class Bench:
             (conf / f"many{n}.conf").write_text(MANY)
         self.env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder / "run"),
                     "TERM": "dumb"}
-        self.argv = [*shlex.split(options.daemon), "--user", "--no-startup-event", "--confdir", str(conf),
+        self.argv = [*shlex.split(options.daemon), "--quiet", "--user", "--no-startup-event", "--confdir", str(conf),
                      "--logdir", str(self.folder / "log")]
         self.started = self.start()
 
