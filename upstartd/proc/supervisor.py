@@ -389,8 +389,8 @@ class Supervisor:
         """The pidfd of a followed process says that it has ended: perhaps as a child of somebody else."""
         self._reap()
         if self._by_pid.get(process.pid) is process:
-            self._unwatch_end(process)
             self._is_found_lost(process, reaped=True)
+            self._unwatch_end(process)  # it has told all that it can
 
     def _is_found_lost(self, process: Process, *, reaped: bool = False) -> bool:
         """Whether a followed process turns out to have ended; its end is delivered then."""
