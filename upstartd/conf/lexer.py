@@ -204,9 +204,15 @@ class Lexer:
             offsets.append(offset)
         return ConditionText("".join(shape), words, offsets, fault)
 
-    def skip_stanza(self, begin: int) -> None:
-        """After a fault in the stanza that begins there: go behind it, and behind the block it may have."""
+    def skip_stanza(self, begin: int, pattern: re.Pattern[str]) -> None:
+        """After a fault in the stanza that begins there: go behind it, and behind the block it may have.
+
+        Where a quote in it is never closed, it is anything up to a line that begins with `pattern`.
+        """
         match = _command(self.text, begin)
+        if match.lastindex != 1:
+            self.skip_to_line(match.end(1), pattern)
+            return
         end = self._next_line(match.end(1))
         if self.position > end:
             # It went on over more lines, or its block has been read.

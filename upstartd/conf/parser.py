@@ -56,7 +56,7 @@ def _parse(text: str, base: JobConfig) -> Parsed:
         except Fault as fault:
             diagnostics.append(_diagnostic(lexer, fault))
             if fault.resume is None:
-                lexer.skip_stanza(begin)
+                lexer.skip_stanza(begin, STANZA_LINE)
             else:
                 lexer.skip_to_line(fault.resume, STANZA_LINE)
     return Parsed(None, tuple(diagnostics)) if diagnostics else Parsed(draft.config())

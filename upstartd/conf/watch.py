@@ -56,7 +56,7 @@ class JobWatch:
         self._places: dict[int, list[_Place]] = {}
         self._descriptors: dict[_Place, int] = {}
         self._unwatched: set[_Place] = set()
-        # Directories that have been read since the queue was last empty: what the queue has to say may be known.
+        # Directories that have been read since drain() began: what the queue has to say of them may be known already.
         self._read: set[_Place] = set()
         try:
             self._inotify = make_inotify()
@@ -85,9 +85,9 @@ class JobWatch:
 
         What is not taken from the iterator comes from the next one.
         """
+        self._read.clear()
         while event := self._next_event():
             yield from self._take_in(event)
-        self._read.clear()
         if self.interval is not None:
             yield from self._sources.rescan()
 
@@ -98,16 +98,14 @@ class JobWatch:
         if self._inotify is None:
             return
         place = root, relative
-        path = join(root, relative) if relative else root
         try:
-            # A job directory itself may be a link, one below it may not.
-            descriptor = self._inotify.add_watch(path, _MASK | (flags.DONT_FOLLOW if relative else 0))
+            descriptor = self._add_watch(place)
         except (FileNotFoundError, NotADirectoryError):
             # The listing that follows finds the same.
             return
         except OSError as error:
             if not self._unwatched:
-                self._give_up(path, error)
+                self._give_up(_path(place), error)
             self._unwatched.add(place)
             return
         self._unwatched.discard(place)
@@ -151,11 +149,26 @@ class JobWatch:
         if mask & flags.ISDIR:
             if mask & _WENT:
                 yield from self._sources.directory_went(root, path)
-            elif mask & _CAME and (root, path) not in self._read:
+            elif mask & _CAME and not self._has_read((root, path)):
                 yield from self._sources.directory_came(root, path)
         elif mask & (_WRITTEN | _WENT) and not (
                 (root, directory) in self._read and self._sources.is_as_read(root, path)):
             yield from (self._sources.changed if mask & _WRITTEN else self._sources.gone)(root, path)
+
+    def _has_read(self, place: _Place) -> bool:
+        """Whether the directory that is there now is one that has been read since drain() began."""
+        if place not in self._read:
+            return False
+        try:
+            # The kernel has one descriptor for one directory, whatever it is called.
+            return self._add_watch(place) == self._descriptors.get(place)
+        except OSError:
+            return False
+
+    def _add_watch(self, place: _Place) -> int:
+        assert self._inotify is not None  # without it there are neither events nor places
+        # A job directory itself may be a link, one below it may not.
+        return int(self._inotify.add_watch(_path(place), _MASK | (flags.DONT_FOLLOW if place[1] else 0)))
 
     def _start_over(self) -> Iterator[JobFiles]:
         """The queue was full, and events are lost: look at everything."""
@@ -181,3 +194,7 @@ class JobWatch:
     def _give_up(self, what: str, error: OSError) -> None:
         self._report(Priority.WARN, f"cannot watch {what}: {error.strerror}; "
                                     f"looking for changes every {INTERVAL:g} seconds instead")
+
+
+def _path(place: _Place) -> str:
+    return join(*place) if place[1] else place[0]
