@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.daemon import Daemon
+from support.terminal import run_in_terminal
 from support.tutorial import ROOT, TUTORIAL, copy_job, copy_programs, fetch, free_port
 from support.waiting import wait_until
 
@@ -135,6 +136,18 @@ def test_the_daemon_ends_in_order_and_its_jobs_with_it(daemon: Daemon) -> None:
     assert not os.path.exists(f"/proc/{pid}")
     assert not (daemon.scratch / "nodetest.pid").exists()  # pre-stop has run
     assert list((daemon.scratch / "run" / "upstart" / "sessions").iterdir()) == []
+
+
+def test_make_run_leaves_somebody_with_a_terminal_in_a_shell_that_talks_to_the_daemon(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "TMPDIR": str(tmp_path), "SHELL": "/bin/sh"}
+    status, shown = run_in_terminal([sys.executable, str(TUTORIAL / "run.py")], environ,
+                                    typed="initctl emit greet WHO=you\ninitctl version\ncat hello.log\nexit\n")
+    assert status == 0, shown
+    after = shown.replace("\r\n", "\n").partition("Now it is yours")[2]
+    assert "init (upstart 1.13.2)\n" in after
+    assert "hello, world\nhello, you\n" in after
+    assert after.endswith("The daemon has ended, with status 0.\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_make_run_plays_the_tutorial_and_ends_well(tmp_path: Path) -> None:

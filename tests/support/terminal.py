@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-def run_in_terminal(command: Sequence[str], environ: Mapping[str, str]) -> tuple[int, str]:
-    """The exit status of `command`, and all that it wrote to its terminal (lines end in CR LF, as there)."""
+def run_in_terminal(command: Sequence[str], environ: Mapping[str, str], typed: str = "") -> tuple[int, str]:
+    """The exit status of `command`, and all that stood on its terminal (lines end in CR LF, as there).
+
+    `typed` is what somebody has typed before it asks for anything.
+    """
     ours, theirs = pty.openpty()
     try:
+        os.write(ours, typed.encode())
         with subprocess.Popen(command, env=dict(environ), stdin=theirs, stdout=theirs, stderr=theirs) as process:
             os.close(theirs)
             written = b""
