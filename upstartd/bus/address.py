@@ -16,9 +16,7 @@ from urllib.parse import unquote_to_bytes
 from upstartd.errors import FREEDESKTOP, BadAddress, BusError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-_DEFAULT_SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket;unix:path=/var/run/dbus/system_bus_socket"
+    from collections.abc import Sequence
 
 # The names under which the reference's bus library tells why it could not connect.
 _ERROR_NAMES = {
@@ -35,19 +33,6 @@ class SocketAddress:
 
     name: str
     abstract: bool = False
-
-
-def system_bus_address(environ: Mapping[str, str]) -> str:
-    """Where the system bus is: DBUS_SYSTEM_BUS_ADDRESS, or the places known to all."""
-    return environ.get("DBUS_SYSTEM_BUS_ADDRESS") or _DEFAULT_SYSTEM_BUS
-
-
-def session_bus_address(environ: Mapping[str, str]) -> str:
-    """Where the session bus is: DBUS_SESSION_BUS_ADDRESS. Raises BadAddress where that is not set."""
-    address = environ.get("DBUS_SESSION_BUS_ADDRESS")
-    if not address:
-        raise BadAddress("cannot tell where the session bus is: DBUS_SESSION_BUS_ADDRESS is not set")
-    return address
 
 
 def parse_address(address: str) -> tuple[SocketAddress, ...]:

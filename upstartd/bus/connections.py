@@ -215,8 +215,8 @@ class Connection:
         self.is_closed = True
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
-        self._sock.close()
         self._reader.close()
+        self._sock.close()
         self._queue.clear()
         self._queued = 0
         self._waits_for_room = False

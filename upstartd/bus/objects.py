@@ -94,7 +94,7 @@ def find(host: Host, path: str) -> Node:
                     return Node(path, found, (interfaces.INSTANCE, *_STANDARD), found.title)
         except (UnknownJob, UnknownInstance):
             pass  # as of a path that never was
-    elif path == "/" or f"{_JOBS_PATH}/".startswith(path + "/"):
+    elif path == "/" or (path and f"{_JOBS_PATH}/".startswith(path + "/")):
         return Node(path, None, (interfaces.INTROSPECTABLE, interfaces.PEER))
     return Node(path, None, (interfaces.PEER,))
 

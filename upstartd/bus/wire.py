@@ -141,6 +141,8 @@ class Message(NamedTuple):
 
     def values(self) -> list[Any]:
         """The body: one value for each complete type of the signature. Raises MalformedMessage."""
+        if not self.body and not self.signature:
+            return []
         reader = _Reader(self.body, self.order)
         try:
             values = [reader.read_argument(type_) for type_ in SignatureTree._get(self.signature).types]
