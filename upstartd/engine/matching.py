@@ -21,6 +21,7 @@ _CLASSES = {
     "graph": "!-~", "lower": "a-z", "print": " -~", "punct": "!-/:-@\\[-`{-~", "space": " \\t-\\r",
     "upper": "A-Z", "xdigit": "0-9a-fA-F",
 }
+_ELEMENT = re.compile(r"\[(?::(?P<name>[a-y]*):|=(?P<equal>.)=)\]", re.DOTALL)  # what a set may have beside ranges
 _NOTHING = "(?!)"  # a regular expression that matches nothing
 
 
@@ -43,39 +44,48 @@ def _argument(text: str) -> _Argument:
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int] | None:
-    """The set whose `[` stands before `at`, as a regular expression, and where it ends; None if it does not end."""
+    """The set whose `[` stands before `at`, as a regular expression, and where it ends; None if it does not end.
+
+    What comes after a class that does not exist is not looked at, and whoever gets as far matches nothing.
+    """
     negated = pattern[at : at + 1] in ("!", "^")
     at += negated
     items: list[str] = []
-    first = True
+    first = known = True
     while at < len(pattern):
-        char = pattern[at]
-        if char == "]" and not first:
-            body = "".join(items)
-            if not body:
+        if pattern[at] == "]" and not first:
+            if negated and not known:
+                return _NOTHING, at + 1
+            if not items:
                 return ("(?s:.)" if negated else _NOTHING), at + 1
-            return f"[{'^' if negated else ''}{body}]", at + 1
+            return f"[{'^' if negated else ''}{''.join(items)}]", at + 1
         first = False
-        if char == "[" and pattern[at + 1 : at + 2] == ":":
-            close = pattern.find(":]", at + 2)
-            if close > 0 and pattern[at + 2 : close] in _CLASSES:
-                items.append(_CLASSES[pattern[at + 2 : close]])
-                at = close + 2
-                continue
-        low, at = _member(pattern, at)
-        if pattern[at : at + 1] == "-" and pattern[at + 1 : at + 2] not in ("", "]"):
-            high, at = _member(pattern, at + 1)
-            if low <= high:
-                items.append(f"{re.escape(low)}-{re.escape(high)}")
-        elif low:
-            items.append(re.escape(low))
+        if element := _ELEMENT.match(pattern, at):
+            at = element.end()
+            item = re.escape(element["equal"]) if element["equal"] else _CLASSES.get(element["name"], "")
+            known = known and item != ""
+        else:
+            item, at = _range(pattern, at)
+        if known and item:
+            items.append(item)
     return None
 
 
+def _range(pattern: str, at: int) -> tuple[str, int]:
+    """One character or one range of a set, as a part of one, and where the next begins; a range may be empty."""
+    low, at = _member(pattern, at)
+    if pattern[at : at + 1] != "-" or pattern[at + 1 : at + 2] in ("", "]"):
+        return re.escape(low), at
+    high, at = _member(pattern, at + 1)
+    return (f"{re.escape(low)}-{re.escape(high)}" if low <= high else ""), at
+
+
 def _member(pattern: str, at: int) -> tuple[str, int]:
-    """One character of a set, and where the next begins; a backslash quotes."""
+    """One character of a set, and where the next begins; a backslash quotes, and so do `[.` and `.]`."""
     if pattern[at] == "\\" and at + 1 < len(pattern):
         at += 1
+    elif pattern[at : at + 2] == "[." and pattern[at + 3 : at + 5] == ".]":
+        return pattern[at + 2], at + 5
     return pattern[at], at + 1
 
 
