@@ -190,8 +190,12 @@ def test_what_is_not_taken_from_one_drain_comes_from_the_next(watched: Watched, 
     scene = watched(conf)
     for name in "abc":
         (conf / f"{name}.conf").write_text("task\n")
-    assert next(scene.watch.drain()).name == "a"
-    assert scene.changes() == ["+b", "+c"]
+    (conf / "sub").mkdir()
+    for name in "de":
+        (conf / "sub" / f"{name}.conf").write_text("task\n")
+    for name in ("a", "b", "c", "sub/d", "sub/e"):
+        assert next(scene.watch.drain()).name == name
+    assert scene.changes() == []
 
 
 # -- directories ---------------------------------------------------------------------------------------------

@@ -52,6 +52,8 @@ class JobWatch:
         self._report = report
         self._inotify: inotify_simple.INotify | None = None
         self._events: deque[inotify_simple.Event] = deque()
+        # What follows from the event that was taken from there last.
+        self._unfinished: Iterator[JobFiles] = iter(())
         # One directory may be in several places, with one descriptor: job directories may be links or lie in others.
         self._places: dict[int, list[_Place]] = {}
         self._descriptors: dict[_Place, int] = {}
@@ -86,10 +88,18 @@ class JobWatch:
         What is not taken from the iterator comes from the next one.
         """
         self._read.clear()
-        while event := self._next_event():
-            yield from self._take_in(event)
+        while True:
+            # Not `yield from`, which would end what is unfinished together with an iterator that is given up.
+            for files in self._unfinished:
+                yield files
+            event = self._next_event()
+            if event is None:
+                break
+            self._unfinished = self._take_in(event)
         if self.interval is not None:
-            yield from self._sources.rescan()
+            self._unfinished = self._sources.rescan()
+            for files in self._unfinished:
+                yield files
 
     # -- for the sources ------------------------------------------------------------------------------------
 
