@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jeepney import DBusAddress, HeaderFields, new_method_call
-from support.bus_host import MANAGER, ROOT, Client, Refused, Served, job_path
+from support.bus_host import MANAGER, ROOT, Client, Refused, Served, job_path, open_files
 from support.waiting import LIMIT, wait_until
 
 from upstartd.bus import connections, listener
@@ -60,17 +60,6 @@ def all_of(sock: socket.socket) -> bytes:
     except ConnectionResetError:
         pass  # it did not want to hear the rest
     return b"".join(parts)
-
-
-def open_files() -> set[str]:
-    """What every open descriptor of this process is."""
-    found = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found.add(os.readlink(entry))
-        except FileNotFoundError:
-            continue  # the one that lists them
-    return found
 
 
 # -- who gets in --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jeepney import DBusAddress, HeaderFields, MessageType, new_method_call
@@ -257,6 +258,13 @@ class Client:
         """Call a method of the manager."""
         return self.call(ROOT, MANAGER, member, signature, *arguments)
 
+    def call_bus(self, member: str, signature: str = "", *arguments: Any) -> Any:
+        """Call a method of the bus itself."""
+        bus = DBusAddress("/org/freedesktop/DBus", "org.freedesktop.DBus", "org.freedesktop.DBus")
+        serial: int = next(self.connection.outgoing_serial)
+        self.connection.send(new_method_call(bus, member, signature or None, arguments), serial=serial)
+        return self.answer_to(serial)
+
     def get(self, path: str, interface: str, name: str) -> tuple[str, Any]:
         """Properties.Get: the type and the value."""
         value: tuple[str, Any] = self.call(path, "org.freedesktop.DBus.Properties", "Get", "ss", interface, name)
@@ -279,3 +287,14 @@ class Silent:
 
     def update_activation_environment(self, _: object) -> None:
         pass
+
+
+def open_files() -> set[str]:
+    """What every open descriptor of this process is."""
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(os.readlink(entry))
+        except FileNotFoundError:
+            continue  # the one that lists them
+    return found

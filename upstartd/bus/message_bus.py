@@ -16,7 +16,7 @@ from upstartd.bus.connections import Connection
 from upstartd.bus.encode import encode_call, next_serial
 from upstartd.bus.interfaces import BUS_NAME
 from upstartd.bus.wire import MESSAGE_LIMIT, Kind, MalformedMessage
-from upstartd.errors import FREEDESKTOP, BusError, LimitsExceeded, OperationFailed, UpstartdError
+from upstartd.errors import FREEDESKTOP, BusError, LimitsExceeded, OperationFailed
 
 if TYPE_CHECKING:
     import socket
@@ -65,6 +65,8 @@ class MessageBus:
         self._answers[serial] = answer
         answer.add_done_callback(lambda _: self._answers.pop(serial, None))
         self.connection.send(encode_call(serial, _BUS, _BUS_PATH, _BUS, member, signature, values))
+        if self.connection.is_closed:  # before, or by what it was just to send
+            self._forget("it has gone")
         return answer
 
     def close(self) -> None:
@@ -126,15 +128,17 @@ class MessageBus:
     def _known(self, sender: str, answer: asyncio.Future[list[Any]]) -> None:
         """Go on with the calls of a sender, whose user is known now; if it is not, the sender is gone."""
         if not answer.cancelled() and answer.exception() is None:
-            if len(self._users) >= _USERS_REMEMBERED:
-                del self._users[next(iter(self._users))]
-            [self._users[sender]] = answer.result()
+            match answer.result():
+                case [int(user)]:
+                    if len(self._users) >= _USERS_REMEMBERED:
+                        del self._users[next(iter(self._users))]
+                    self._users[sender] = user
         for message in self._held.pop(sender, ()):
             self._dispatcher.handle(self.connection, message, self._users.get(sender))
 
     def _forget(self, reason: str) -> None:
         """Nobody is answered any more, neither we nor those whose calls are held."""
-        lost: UpstartdError = BusError(FREEDESKTOP + "Disconnected", f"the connection to the bus is lost: {reason}")
+        lost = BusError(FREEDESKTOP + "Disconnected", f"the connection to the bus is lost: {reason}")
         unanswered: list[asyncio.Future[Any]] = [self._is_open, *self._answers.values()]
         for answer in unanswered:
             if not answer.done():

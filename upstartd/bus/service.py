@@ -92,7 +92,8 @@ class BusService:
         """Tell everybody that the daemon is back after executing itself anew."""
         self.announce(Restarted())
 
-    def answer(self, effect: Reply | ReplyError) -> None:
+    @staticmethod
+    def answer(effect: Reply | ReplyError) -> None:
         """Answer the method call that the engine has an answer for."""
         call = effect.caller
         assert isinstance(call, Call), "only method calls are answered"
