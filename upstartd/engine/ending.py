@@ -67,7 +67,7 @@ class Ending:
         world.emit("runlevel", ("RUNLEVEL=0",))
         world.emit("shutdown")
         # What the events stop comes first, so that it ends in the order its conditions ask for.
-        self._enter(Phase.WAIT, self._longest_kill_timeout())
+        self._enter(Phase.WAIT, self._time_to_stop())
 
     def _begin(self, reason: str) -> None:
         self._reason = reason
@@ -81,11 +81,13 @@ class Ending:
         self._world.timers.arm(self, self._world.now + min(_CHECK_EVERY, seconds))
 
     def _kill(self) -> None:
-        self._enter(Phase.KILL, self._longest_kill_timeout())
+        self._enter(Phase.KILL, self._time_to_stop())
         self._stop_all()
 
-    def _longest_kill_timeout(self) -> float:
-        return max([_LEAST_TIME, *(float(one.config.kill_timeout) for one in self._world.instances.values())])
+    def _time_to_stop(self) -> float:
+        """The longest kill timeout, and as much more as whoever is killed at its end needs to be gone."""
+        timeouts = (float(one.config.kill_timeout) for one in self._world.instances.values())
+        return max([_LEAST_TIME, *timeouts]) + _CHECK_EVERY
 
     def _stop_all(self) -> None:
         for instance in list(self._world.instances.values()):
