@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -405,6 +406,20 @@ def test_a_bug_in_what_takes_time_is_told_as_well(client: Client, served: Served
     _, text = refused(client, ROOT, MANAGER, "NotifyDBusAddress", "s", "unix:path=/x")
     assert text.startswith("Internal error ")
     assert "surprise" in served.host.logged(Priority.ERROR)[0]
+
+
+def test_the_end_does_not_wait_for_a_bus_that_is_being_connected_to(
+    client: Client, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: str) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(served.host, "notify_dbus_address", never)
+    client.send(ROOT, MANAGER, "NotifyDBusAddress", "s", "unix:path=/x")
+    client.manager("GetAllJobs")
+    served.do(served.service.close)
+    with pytest.raises(ConnectionResetError):
+        client.receive()
 
 
 def test_a_bug_after_the_answer_is_only_logged(

@@ -20,7 +20,7 @@ from jeepney import DBusAddress, HeaderFields, new_method_call
 from support.bus_host import MANAGER, ROOT, Client, Refused, Served, job_path, open_files
 from support.waiting import LIMIT, wait_until
 
-from upstartd.bus import connections, listener
+from upstartd.bus import calls, connections, encode, listener
 from upstartd.bus.encode import encode_call, encode_error, encode_return, encode_signal
 from upstartd.conf.model import Command, EventPattern, JobConfig, ProcessName
 from upstartd.engine import effects
@@ -60,6 +60,17 @@ def all_of(sock: socket.socket) -> bytes:
     except ConnectionResetError:
         pass  # it did not want to hear the rest
     return b"".join(parts)
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """This process cannot open anything."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # -- who gets in --------------------------------------------------------------------------------------------------
@@ -115,16 +126,12 @@ def test_a_name_that_is_taken_is_an_error(served: Served) -> None:
 
 def test_being_out_of_descriptors_is_survived_and_told(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "_SHORTAGE_PAUSE", 0.0)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with served.client() as client, socket.socket(socket.AF_UNIX) as waiting:
         client.manager("GetAllJobs")
-        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-        try:
+        with no_more_descriptors():
             waiting.connect("\0" + served.name)
             wait_until(lambda: served.host.logged(Priority.WARN), "a warning")
             assert client.manager("GetAllJobs") == []
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         waiting.sendall(AUTH)
         assert waiting.recv(100).startswith(b"OK ")
     assert served.host.logged(Priority.WARN)[0] == "cannot let a private client in: Too many open files"
@@ -175,6 +182,14 @@ def test_a_client_that_goes_away_is_not_missed(served: Served) -> None:
         other.call(job_path("slow") + "/_", MANAGER + ".Instance", "Stop", "b", True)  # answers the one who went
         assert other.manager("GetAllJobs") == [job_path("slow")]
     assert served.host.logged(Priority.ERROR) == []
+
+
+def test_a_client_that_goes_away_without_reading_its_answer_is_not_missed(served: Served) -> None:
+    with raw(served, AUTH + b"BEGIN\r\n" + CALL) as sock:
+        wait_until(lambda: served.do(lambda: len(served.service._connections)) == 1, "the client to be there")
+        assert sock.recv(3) == b"OK "
+    wait_until(lambda: served.do(lambda: len(served.service._connections)) == 0, "the client to be gone")
+    assert served.host.logged(Priority.WARN) == []
 
 
 def test_a_call_that_expects_no_answer_gets_none(served: Served) -> None:
@@ -298,6 +313,29 @@ def test_descriptors_during_the_exchange_are_closed(served: Served) -> None:
         assert "/dev/zero" not in open_files()
 
 
+def test_descriptors_that_there_is_no_room_for_cost_the_connection(served: Served) -> None:
+    with raw(served, AUTH + b"NEGOTIATE_UNIX_FD\r\nBEGIN\r\n") as sock, open("/dev/zero") as zero:
+        while b"AGREE" not in sock.recv(4096):
+            pass
+        with no_more_descriptors():
+            socket.send_fds(sock, [CALL], [zero.fileno()])
+            all_of(sock)
+        wait_until(lambda: served.host.logged(Priority.WARN), "a warning")
+    assert served.host.logged(Priority.WARN) == ["Private client dropped: descriptors were lost"]
+
+
+def test_a_file_that_cannot_be_kept_is_an_error(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.touch()
+    monkeypatch.setattr(calls, "_FIRST_FREE_DESCRIPTOR", 1 << 30)  # more than anybody may have
+    with served.client(enable_fds=True) as client:
+        with path.open() as file, pytest.raises(Refused, match="Invalid argument"):
+            client.answer_to(emit_with_file(client, "x", [], True, file))
+        assert str(path) not in open_files()
+
+
 # -- many signals -----------------------------------------------------------------------------------------------------
 
 
@@ -385,6 +423,17 @@ def test_a_client_that_sends_without_end_leaves_others_their_turn(served: Served
         sending.join()
         assert answered_before_the_pile_was_through > 0
         assert drained
+
+
+def test_a_signal_that_is_too_long_to_be_sent_is_told(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served.client() as client:
+        client.manager("GetAllJobs")
+        monkeypatch.setattr(encode, "MESSAGE_LIMIT", 300)
+        served.do(served.service.announce, effects.EventEmitted("x", ("A=" + "x" * 300,)))
+        assert client.manager("GetAllJobs") == []
+        assert client.signals == []
+    [line] = served.host.logged(Priority.WARN)
+    assert line.startswith("cannot announce EventEmitted: a message of ")
 
 
 def test_what_is_still_to_be_sent_goes_out_at_the_end() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import select
 import socket
 from contextlib import contextmanager
@@ -209,6 +210,42 @@ def test_what_the_bus_refuses_is_passed_on_under_its_name(served: Served, bus: S
         with pytest.raises(BusError, match=r"^not you$") as caught:
             attempt.result(LIMIT)
     assert caught.value.dbus_name == FREEDESKTOP + "AccessDenied"
+
+
+def test_an_answer_of_the_bus_that_cannot_be_read_is_an_error(served: Served, bus: ScriptedBus) -> None:
+    with connecting(served, bus) as attempt:
+        line = bus.accept()
+        line.let_in()
+        asked = line.expect("Hello")
+        line.sock.sendall(encode_return(asked.serial, None, "s", [":1.7"])[:-1] + b"x")  # no NUL after the string
+        with pytest.raises(BusError, match="cannot read the answer of the bus: a string has a NUL"):
+            attempt.result(LIMIT)
+
+
+def test_a_directory_that_cannot_be_watched_is_told(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(bus_keeper, "SocketWatch", refuse)
+    with pytest.raises(BusError, match="No such file or directory"):
+        served.connect_bus(f"unix:path={tmp_path}/bus", BusKind.SYSTEM, keep_trying=True)
+    assert served.host.logged(Priority.WARN) == ["cannot watch for the D-Bus system bus: Permission denied"]
+
+
+def test_another_bus_takes_the_place_of_one_that_never_came(served: Served, bus: ScriptedBus, tmp_path: Path) -> None:
+    with pytest.raises(BusError):
+        served.connect_bus(f"unix:path={tmp_path}/other", BusKind.SYSTEM, keep_trying=True)
+    with on_bus(served, bus):
+        assert served.do(lambda: served.service.bus_address) == bus.address
+        (tmp_path / "other").touch()  # nobody waits for it any more
+        assert served.do(lambda: served.service.is_on_bus)
+
+
+def test_usr1_means_nothing_where_there_never_was_a_bus(served: Served) -> None:
+    served.do(served.service.reconnect)
+    assert served.host.logged(Priority.INFO) == []
 
 
 def test_two_attempts_at_once_are_one_connection(served: Served, bus: ScriptedBus) -> None:

@@ -176,10 +176,10 @@ def test_a_body_that_is_not_what_it_claims_is_malformed(signature: str, body: by
 
 def test_foreign_signatures_do_not_pile_up() -> None:
     for number in range(2000):
-        body = bytes(32)
+        signature = "".join("yb"[int(digit)] for digit in f"{number:b}")
         with pytest.raises(MalformedMessage):
-            body_of("".join("ybn"[int(digit) % 3] for digit in f"{number:b}") + "z", body).values()
-        assert len(SignatureTree._cache) < 1000
+            body_of(signature, b"").values()
+    assert len(SignatureTree._cache) < 1000
 
 
 def test_one_byte_over_the_limit_is_too_long() -> None:

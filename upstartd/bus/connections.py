@@ -46,25 +46,8 @@ class Owner(Protocol):
         """The connection is no more, and why. `ours` tells that we ended it, for a fault of the peer."""
 
 
-class _Nobody:
-    """The owner of a connection that is being closed."""
-
-    def opened(self, connection: Connection) -> None:
-        """It is too late for that."""
-
-    def received(self, connection: Connection, message: Message) -> None:
-        """Nobody wants it any more."""
-        message.close_files()
-
-    def closed(self, connection: Connection, reason: str, ours: bool) -> None:
-        """That was the intention."""
-
-
-_NOBODY = _Nobody()
-
-
 class Connection:
-    """One connection, from the moment its socket is there. The owner hears of its end once, unless it calls `close`.
+    """One connection, from the moment its socket is there. The owner hears of its end, if it does not end it itself.
 
     `sock` is non-blocking and becomes the connection's. `uid` is the user on the other side of a private
     connection; None on a bus, where each message has its own sender. `message_limit` is the longest message
@@ -199,10 +182,13 @@ class Connection:
     # -- the end ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """End the connection; what the socket takes of the queue is still sent. The owner is not told."""
+        """End the connection; what the socket takes of the queue is still sent.
+
+        The owner is told only where it turns out that the connection has ended already.
+        """
         if not self.is_closed:
-            self._owner = _NOBODY
             self.flush()
+        if not self.is_closed:
             self._release()
 
     def _end(self, reason: str, *, ours: bool) -> None:

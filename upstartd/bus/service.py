@@ -127,8 +127,10 @@ class BusService:
         self._dispatcher.close()
         if self._keeper is not None:
             self._keeper.close()
+            self._keeper = None
         if self._listener is not None:
             self._listener.close()
+            self._listener = None
         self._connections.clear()
 
     # -- what connections tell --------------------------------------------------------------------------------
