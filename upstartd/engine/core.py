@@ -64,7 +64,7 @@ class Engine:
         self.world = World(initial_environment, own_environment, session_address, apparmor=apparmor)
         self._lifecycle = Lifecycle(self.world)
         self._offering = Offering(self.world, self._lifecycle)
-        self._ending = Ending(self.world, self._lifecycle)
+        self.ending = Ending(self.world, self._lifecycle)
         self._handlers: dict[type, Callable[[Any], None]] = {
             JobFiles: self._job_files,
             inputs.StartJob: self._start_job,
@@ -79,7 +79,7 @@ class Engine:
             inputs.UnsetEnvironment: self._unset_environment,
             inputs.ResetEnvironment: self._reset_environment,
             inputs.EndSession: self._end_session,
-            inputs.EndInOrder: lambda _: self._ending.end_in_order(),
+            inputs.EndInOrder: lambda _: self.ending.end_in_order(),
             inputs.ProcessForked: self._process_forked,
             inputs.SpawnFailed: self._spawn_failed,
             inputs.MainReady: self._main_ready,
@@ -98,8 +98,8 @@ class Engine:
         world.now = now
         world.effects = []
         for key in world.timers.pop_due(now):
-            if key is self._ending:
-                self._ending.second_passed()
+            if key is self.ending:
+                self.ending.second_passed()
             elif isinstance(key, int) and (instance := world.instances.get(key)):
                 self._lifecycle.kill_timeout_passed(instance)
         try:
@@ -109,7 +109,7 @@ class Engine:
             if caller is not None:
                 world.effect(ReplyError(caller, error))
         world.queue.run(self._offering.offer, self._finish)
-        self._ending.check()
+        self.ending.check()
         world.queue.run(self._offering.offer, self._finish)
         return world.effects
 
@@ -305,7 +305,7 @@ class Engine:
             self.world.effect(Reply(what.caller))
 
     def _end_session(self, what: inputs.EndSession) -> None:
-        self._ending.end_session(what.kind)
+        self.ending.end_session(what.kind)
         if what.caller is not None:
             self.world.effect(Reply(what.caller))
 

@@ -6,6 +6,7 @@ Source: runtime specification, section 8; design, Ending in order. Seconds are t
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from upstartd.engine.effects import EndDaemon, KillProcess
@@ -31,17 +32,29 @@ class Phase(enum.Enum):
     OVER = "over"
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the end stands: why it came, when it began, and when its phase is over at the latest."""
+
+    phase: Phase = Phase.NONE
+    reason: str = ""
+    in_order: bool = False
+    began: float = 0.0
+    phase_ends: float = 0.0
+
+
 class Ending:
     """The end of the daemon. Its deadlines are the key of the world's timers that is this object."""
 
     def __init__(self, world: World, lifecycle: Lifecycle) -> None:
         self._world = world
         self._lifecycle = lifecycle
-        self._reason = ""
-        self._in_order = False
-        self._began = 0.0
-        self._phase_ends = 0.0
-        self.phase = Phase.NONE
+        self.progress = Progress()
+
+    @property
+    def phase(self) -> Phase:
+        """How far the end has come."""
+        return self.progress.phase
 
     def end_session(self, kind: str) -> None:
         """Begin to end a session; `kind` is `logout` or `shutdown`. Nothing happens if it is ending already."""
@@ -61,23 +74,20 @@ class Ending:
         if self.phase is not Phase.NONE:
             return
         world = self._world
-        self._in_order = True
         world.may_start = False
-        self._begin("shutdown")
+        self._begin("shutdown", in_order=True)
         world.emit("runlevel", ("RUNLEVEL=0",))
         world.emit("shutdown")
         # What the events stop comes first, so that it ends in the order its conditions ask for.
         self._enter(Phase.WAIT, self._time_to_stop())
 
-    def _begin(self, reason: str) -> None:
-        self._reason = reason
-        self._began = self._world.now
+    def _begin(self, reason: str, *, in_order: bool = False) -> None:
+        self.progress = Progress(reason=reason, in_order=in_order, began=self._world.now)
         self._world.may_respawn = False
         self._world.log(Priority.INFO, "Quiescing due to %s request", reason)
 
     def _enter(self, phase: Phase, seconds: float) -> None:
-        self.phase = phase
-        self._phase_ends = self._world.now + seconds
+        self.progress = replace(self.progress, phase=phase, phase_ends=self._world.now + seconds)
         self._world.timers.arm(self, self._world.now + min(_CHECK_EVERY, seconds))
 
     def _kill(self) -> None:
@@ -108,7 +118,7 @@ class Ending:
         elif self.phase is Phase.KILL and self._is_over():
             for instance in world.instances.values():
                 world.log(Priority.WARN, "job %s failed to stop", instance.title)
-            if not self._in_order:
+            if not self.progress.in_order:
                 self._finish()
                 return
             self._kill_processes()
@@ -124,7 +134,7 @@ class Ending:
 
     def second_passed(self) -> None:
         """Look whether any process is left, and again in a second: time alone may end a phase."""
-        self._world.timers.arm(self, min(self._world.now + _CHECK_EVERY, max(self._phase_ends, self._world.now + 0.01)))
+        self._world.timers.arm(self, min(self._world.now + _CHECK_EVERY, max(self.progress.phase_ends, self._world.now + 0.01)))
         if any(instance.pids for instance in self._world.instances.values()):
             return
         if self.phase is Phase.WAIT:
@@ -133,19 +143,19 @@ class Ending:
             self._finish()
 
     def _is_over(self) -> bool:
-        return self._world.now >= self._phase_ends
+        return self._world.now >= self.progress.phase_ends
 
     def _is_quiet(self) -> bool:
         """Whether nothing is on its way down or up any more because of the last events."""
-        if self._in_order:
+        if self.progress.in_order:
             return not any(instance.goal is Goal.STOP for instance in self._world.instances.values())
         return not self._world.instances
 
     def _finish(self) -> None:
         world = self._world
         world.timers.cancel(self)
-        seconds = int(world.now - self._began)
+        seconds = int(world.now - self.progress.began)
         took = f"{seconds} seconds" if seconds else "<1 second"
-        world.log(Priority.INFO, "Quiesce %s sequence took %s", self._reason, took)
-        self.phase = Phase.OVER
+        world.log(Priority.INFO, "Quiesce %s sequence took %s", self.progress.reason, took)
+        self.progress = replace(self.progress, phase=Phase.OVER)
         world.effect(EndDaemon(0))
