@@ -118,6 +118,8 @@ def test_without_anything_to_add_there_is_no_detail() -> None:
     ("script\n a\0\nend script\ntask x\n", [2, 4]),
     ("script\n exec\n task x\n", [4]),
     ("start on (a\n or b\nexec\ntask x\n", [5, 3, 4]),
+    ("start on a or \\\nenv or (b\ntask x\n", [4, 3]),
+    ("start on a (b\ntask x\n", [1, 2]),
     ("start on (a or\n b) c\n and d\ntask x\n", [2, 3, 4]),
     ("start on (a\n and and b\n or c)\ntask x\n", [2, 4]),
     ("start on (a\n ''\n or c)\ntask x\n", [2, 4]),

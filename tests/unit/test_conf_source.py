@@ -62,6 +62,7 @@ class Scene:
     def __init__(self, *directories: str) -> None:
         self.tree = Tree()
         self.log: list[tuple[Priority, str]] = []
+        self.roots = directories
         self.sources = JobSources(directories, report=lambda priority, text: self.log.append((priority, text)),
                                   files=self.tree)
         self.said: dict[str, JobFiles] = {}
@@ -97,7 +98,7 @@ class Scene:
         return found
 
     def _place(self, path: str) -> tuple[str, str]:
-        root = next(root for root in self.sources.roots if path.startswith(f"{root}/"))
+        root = next(root for root in self.roots if path.startswith(f"{root}/"))
         return root, path.removeprefix(f"{root}/")
 
 
@@ -431,7 +432,8 @@ def test_a_job_directory_that_goes_keeps_its_jobs_until_the_next_reload() -> Non
 
 @pytest.mark.parametrize("closely", [False, True])
 def test_a_rescan_reads_only_what_has_changed(closely: bool) -> None:
-    files = {"/a/x.conf": "x", "/a/y.conf": "y", "/a/z.conf": "z", "/b/y.conf": "y", "/b/v.conf": "v"}
+    files = {"/a/x.conf": "x", "/a/y.conf": "y", "/a/z.conf": "z", "/b/y.conf": "y", "/b/v.conf": "v",
+             "/a/y.override": "over"}
     made = described(files, "/a", "/b")
     before = dict(made.said)
     assert made.take(made.sources.rescan(closely=closely)) == []
@@ -445,6 +447,7 @@ def test_a_rescan_reads_only_what_has_changed(closely: bool) -> None:
     assert made.take(made.sources.rescan(closely=closely)) == ["v"]
     del made.tree.nodes["/a/v.override"]
     assert made.take(made.sources.rescan(closely=closely)) == ["v"]
+    made.tree.nodes["/b/y.override"] = "description in vain\n"
     assert made.take(made.sources.rescan(closely=closely)) == []
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import inotify_simple  # type: ignore[import-untyped]  # it comes without annotations
 import pytest
 
+from upstartd.conf.disk import Disk, Kind
 from upstartd.conf.source import JobSources
 from upstartd.conf.watch import INTERVAL, JobWatch
 from upstartd.log import Priority
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
 class Scene:
     """Job directories on disk, watched, and what is told of their jobs: a name with + where a job is, - where not."""
 
-    def __init__(self, *directories: Path, **how: Any) -> None:
+    def __init__(self, *directories: Path, files: Disk | None = None, **how: Any) -> None:
         self.log: list[tuple[Priority, str]] = []
-        self.sources = JobSources([str(directory) for directory in directories], report=self._report)
+        self.sources = JobSources([str(directory) for directory in directories], report=self._report, files=files)
         self.watch = JobWatch(self.sources, report=self._report, **how)
         self.said: dict[str, JobFiles] = {}
         self.load()
@@ -226,6 +227,24 @@ def test_directories_made_at_once_are_read_once(watched: Watched, conf: Path) ->
     assert scene.changes() == ["+a/b/c/x"]
 
 
+class Hasty(Disk):
+    """A disk on which somebody writes into a directory just before it is listed, and so after it is watched."""
+
+    def entries(self, path: str) -> list[tuple[str, Kind]]:
+        for name in ("x.conf", "x.override"):
+            Path(path, name).write_text("author me\n")
+        return super().entries(path)
+
+
+def test_a_file_that_is_written_while_its_new_directory_is_read_is_read_once(watched: Watched, conf: Path) -> None:
+    scene = watched(conf, files=Hasty())
+    scene.changes()
+    (conf / "a").mkdir()
+    assert scene.changes() == ["+a/x"]
+    (conf / "a" / "x.conf").write_text("author me\n")
+    assert scene.changes() == ["+a/x"]
+
+
 def test_a_file_that_changes_after_its_new_directory_was_read_is_read_again(watched: Watched, conf: Path) -> None:
     scene = watched(conf)
     (conf / "a").mkdir()
@@ -290,6 +309,15 @@ def test_a_directory_that_is_replaced_while_changes_are_taken_in_is_read_too(
     assert [files.name for files in told] == ["net/web"]
     (conf / "net" / "web.conf").unlink()
     assert scene.changes() == ["-net/web"]
+
+
+def test_a_link_to_a_directory_is_not_watched(watched: Watched, conf: Path, elsewhere: Path) -> None:
+    (conf / "link").symlink_to(elsewhere)
+    scene = watched(conf)
+    scene.watch.watch(str(conf), "link")
+    (elsewhere / "x.conf").write_text("task\n")
+    assert scene.changes() == []
+    assert scene.watch.interval is None
 
 
 def test_the_name_of_a_directory_decides_whether_it_counts(watched: Watched, conf: Path) -> None:
@@ -425,7 +453,9 @@ def test_when_events_are_lost_what_has_changed_is_found(watched: Watched, conf: 
     # Equal events that follow each other are one, so it takes two files to fill the queue.
     for number in range(MOST_EVENTS + 1):
         os.close(os.open(conf / f"{number % 2}.txt", os.O_WRONLY | os.O_CREAT))
+    status = (conf / "changed.conf").stat()
     (conf / "changed.conf").write_text("description 2\n")
+    os.utime(conf / "changed.conf", ns=(status.st_atime_ns, status.st_mtime_ns))
     (conf / "gone.conf").unlink()
     (conf / "sub").rmdir()
     (conf / "new").mkdir()
@@ -479,9 +509,11 @@ def test_where_a_directory_cannot_be_watched_it_is_looked_at_until_it_can(watche
     assert (Priority.WARN, warning) in scene.log
     (conf / "sub" / "x.conf").write_text("description 12\n")
     (conf / "y.conf").write_text("task\n")
+    limited.limit = 1  # for the job directory, which is watched already
     assert scene.changes() == ["+y", "+sub/x"]
-    limited.limit = 10
-    assert scene.load() == ["+sub/x", "+y"]
+    assert scene.watch.interval == INTERVAL
+    limited.limit = 2
+    assert scene.changes() == []
     assert scene.watch.interval is None
     (conf / "sub" / "x.conf").write_text("description 1\n")
     assert scene.changes() == ["+sub/x"]

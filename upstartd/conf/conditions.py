@@ -93,7 +93,8 @@ def _fault(lexer: Lexer, tokens: ConditionText, error: _ShapeError) -> Fault:
             error.message == EXPECTED_OPERATOR and tokens.shape[index - 1] == ")"):
         offset = tokens.offsets[last - 1]
     shown = lexer.found(found) if index == last else quoted(tokens.words[index])
-    return Fault(error.message, offset, found=shown, expected=_EXPECTED[error.message])
+    return Fault(error.message, offset, found=shown, expected=_EXPECTED[error.message],
+                 resume=None if tokens.fault is None else tokens.fault.resume)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import enum
 import signal
+from collections.abc import Mapping  # noqa: TC003 - state/codec.py reads the annotations
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class ProcessName(enum.StrEnum):

@@ -112,11 +112,6 @@ class JobSources:
         self._report = report
         self._files = files if files is not None else Disk()
 
-    @property
-    def roots(self) -> tuple[str, ...]:
-        """The job directories, in order of precedence."""
-        return tuple(self._directories)
-
     # -- everything --------------------------------------------------------------------------------------------
 
     def load(self) -> Iterator[JobFiles]:

@@ -58,7 +58,7 @@ class JobWatch:
         self._places: dict[int, list[_Place]] = {}
         self._descriptors: dict[_Place, int] = {}
         self._unwatched: set[_Place] = set()
-        # Directories that have been read since drain() began: what the queue has to say of them may be known already.
+        # Directories listed since drain() began: what the queue has to say of their files may be known already.
         self._read: set[_Place] = set()
         try:
             self._inotify = make_inotify()
@@ -143,7 +143,8 @@ class JobWatch:
 
     def _take_in(self, event: inotify_simple.Event) -> Iterator[JobFiles]:
         if event.mask & flags.Q_OVERFLOW:
-            yield from self._start_over()
+            # The queue was full, and nobody knows what is lost.
+            yield from self._sources.rescan(closely=True)
             return
         for root, relative in tuple(self._places.get(event.wd, ())):
             if event.mask & _SELF_WENT or (event.mask & _SELF_MOVED and not relative):
@@ -159,16 +160,14 @@ class JobWatch:
         if mask & flags.ISDIR:
             if mask & _WENT:
                 yield from self._sources.directory_went(root, path)
-            elif mask & _CAME and not self._has_read((root, path)):
+            elif mask & _CAME and not self._is_watched((root, path)):
                 yield from self._sources.directory_came(root, path)
         elif mask & (_WRITTEN | _WENT) and not (
                 (root, directory) in self._read and self._sources.is_as_read(root, path)):
             yield from (self._sources.changed if mask & _WRITTEN else self._sources.gone)(root, path)
 
-    def _has_read(self, place: _Place) -> bool:
-        """Whether the directory that is there now is one that has been read since drain() began."""
-        if place not in self._read:
-            return False
+    def _is_watched(self, place: _Place) -> bool:
+        """Whether the directory that is there now is watched, and therefore has been read."""
         try:
             # The kernel has one descriptor for one directory, whatever it is called.
             return self._add_watch(place) == self._descriptors.get(place)
@@ -179,12 +178,6 @@ class JobWatch:
         assert self._inotify is not None  # without it there are neither events nor places
         # A job directory itself may be a link, one below it may not.
         return int(self._inotify.add_watch(_path(place), _MASK | (flags.DONT_FOLLOW if place[1] else 0)))
-
-    def _start_over(self) -> Iterator[JobFiles]:
-        """The queue was full, and events are lost: look at everything."""
-        for root in self._sources.roots:
-            self.unwatch(root, "")
-        yield from self._sources.rescan(closely=True)
 
     def _release(self, place: _Place) -> None:
         """A place is watched no more; its descriptor goes with the last of its places."""
