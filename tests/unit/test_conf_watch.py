@@ -323,8 +323,9 @@ def test_a_link_to_a_directory_is_not_watched(watched: Watched, conf: Path, else
 def test_the_name_of_a_directory_decides_whether_it_counts(watched: Watched, conf: Path) -> None:
     scene = watched(conf)
     (conf / ".git").mkdir()
-    (conf / ".git" / "x.conf").write_text("task\n")
     assert scene.changes() == []
+    (conf / ".git" / "x.conf").write_text("task\n")
+    assert not readable(scene)
     (conf / ".git").rename(conf / "git")
     assert scene.changes() == ["+git/x"]
     (conf / "git").rename(conf / "git.bak")

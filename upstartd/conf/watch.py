@@ -168,9 +168,11 @@ class JobWatch:
 
     def _is_watched(self, place: _Place) -> bool:
         """Whether the directory that is there now is watched, and therefore has been read."""
+        if place not in self._descriptors:
+            return False
         try:
             # The kernel has one descriptor for one directory, whatever it is called.
-            return self._add_watch(place) == self._descriptors.get(place)
+            return self._add_watch(place) == self._descriptors[place]
         except OSError:
             return False
 
