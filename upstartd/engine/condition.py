@@ -52,6 +52,10 @@ class Places:
             and operand_matches(part, event.env, variables)
         ]
 
+    def is_operand(self, place: int) -> bool:
+        """Whether there is such a place."""
+        return 0 <= place < len(self.condition) and isinstance(self.condition[place], EventPattern)
+
     def true_places(self) -> list[int]:
         """The filled places under operators that are all true, in the order of the text; empty if it is not true."""
         values: list[bool] = []

@@ -134,7 +134,8 @@ class Ending:
 
     def second_passed(self) -> None:
         """Look whether any process is left, and again in a second: time alone may end a phase."""
-        self._world.timers.arm(self, min(self._world.now + _CHECK_EVERY, max(self.progress.phase_ends, self._world.now + 0.01)))
+        now = self._world.now
+        self._world.timers.arm(self, min(now + _CHECK_EVERY, max(self.progress.phase_ends, now + 0.01)))
         if any(instance.pids for instance in self._world.instances.values()):
             return
         if self.phase is Phase.WAIT:

@@ -10,7 +10,7 @@ import heapq
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from upstartd.engine.inputs import Caller
     from upstartd.engine.instance import Instance
@@ -56,17 +56,25 @@ class EventQueue:
 
     def __init__(self) -> None:
         self.events: dict[int, Event] = {}
-        self._next_number = 1
+        self.last_number = 0
         self._at = 0  # the number of the event that is being looked at; 0 between runs
         self._this_round: list[int] = []
         self._next_round: list[int] = []
 
     def add(self, event: Event) -> None:
         """Put a new event at the end of the queue."""
-        event.number = self._next_number
-        self._next_number += 1
+        self.last_number += 1
+        event.number = self.last_number
         self.events[event.number] = event
         self._wake(event)
+
+    def restore(self, events: Iterable[Event], last_number: int) -> None:
+        """Make this the queue that held these events, which have been offered, and had given that number last."""
+        self.last_number = last_number
+        for event in events:
+            self.events[event.number] = event
+            if not event.holds:
+                self._wake(event)
 
     def hold(self, event: Event) -> None:
         """Count one more holder."""

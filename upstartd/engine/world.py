@@ -56,7 +56,7 @@ class World:
         self.log_priority = Priority.MESSAGE
         self.may_start = True  # False from the moment on at which everything is only stopped
         self.may_respawn = True
-        self._last_uid = 0
+        self.last_uid = 0
         self._file_holds: dict[int, int] = {}
         # By the name of an event: who has a place for it. Values are None; dicts keep the order.
         self._start_index: dict[str, dict[JobClass, None]] = {}
@@ -77,8 +77,8 @@ class World:
 
     def new_uid(self) -> int:
         """A number that no instance has had."""
-        self._last_uid += 1
-        return self._last_uid
+        self.last_uid += 1
+        return self.last_uid
 
     def add_class(self, job_class: JobClass) -> None:
         """Register a job; its start condition is matched from now on."""
