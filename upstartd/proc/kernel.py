@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ctypes import CDLL
     from typing import NoReturn
 
+    from upstartd.proc.posix_spawn import PosixSpawn
+
 FIRST_INTERNAL_FD = 10  # the numbers below are for jobs: standard descriptors, the script, files of events
 
 # From linux/ptrace.h; wait statuses carry the event in their third byte (ptrace(2)).
@@ -140,8 +142,8 @@ class Kernel(Protocol):
         """
 
     def start_quick(
-        self, program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], descriptors: Sequence[tuple[int, int]],
-        umask: int | None, directory: str | None,
+        self, program: bytes, argv: tuple[bytes, ...], env: Mapping[bytes, bytes],
+        descriptors: Sequence[tuple[int, int]], umask: int | None, directory: str | None,
     ) -> int:  # fmt: skip
         """Execute a program in a child that borrows this process's memory until then (posix_spawn(3)): its pid.
 
@@ -214,7 +216,7 @@ class Kernel(Protocol):
     def stop_self(self) -> None:
         """SIGSTOP to this process."""
 
-    def execve(self, program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], /) -> NoReturn:
+    def execve(self, program: bytes, argv: tuple[bytes, ...], env: Mapping[bytes, bytes], /) -> NoReturn:
         """execve(2)."""
 
     # -- processes ------------------------------------------------------------------------------------------
@@ -279,6 +281,7 @@ class LinuxKernel:
 
     def __init__(self) -> None:
         self._loaded: CDLL | None = None
+        self._posix_spawn: PosixSpawn | None = None
 
     # -- the daemon itself --------------------------------------------------------------------------------
 
@@ -387,8 +390,8 @@ class LinuxKernel:
         return None
 
     def start_quick(
-        self, program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], descriptors: Sequence[tuple[int, int]],
-        umask: int | None, directory: str | None,
+        self, program: bytes, argv: tuple[bytes, ...], env: Mapping[bytes, bytes],
+        descriptors: Sequence[tuple[int, int]], umask: int | None, directory: str | None,
     ) -> int:  # fmt: skip
         with contextlib.ExitStack() as after:
             # The child has these from its parent, which nobody else can see in between: nothing runs beside this.
@@ -399,10 +402,12 @@ class LinuxKernel:
                 after.callback(os.close, here)
                 os.chdir(directory)
                 after.callback(os.fchdir, here)
-            return os.posix_spawn(
-                program, list(argv), env, file_actions=[(os.POSIX_SPAWN_DUP2, *pair) for pair in descriptors],
-                setsid=True, setsigmask=(), setsigdef=signal.valid_signals(),
-            )  # fmt: skip
+            if self._posix_spawn is None:
+                from upstartd.proc.posix_spawn import PosixSpawn
+
+                self._posix_spawn = PosixSpawn(self._library())
+            entries = [name + b"=" + value for name, value in env.items()]
+            return self._posix_spawn(program, argv, entries, descriptors)
 
     # -- in the child ---------------------------------------------------------------------------------------
 
@@ -532,21 +537,27 @@ class LinuxKernel:
     def _call(self, function: str, *arguments: int | bytes) -> int:
         """Call a function of the C library that the standard library does not have; its errno as an OSError.
 
-        Integers are given as longs, as all of these functions read them; loading ctypes takes a few milliseconds,
-        so that waits until it is needed.
+        Integers are given as longs, as all of these functions read them.
         """
+        import ctypes
+
+        library = self._library()
+        words = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+        result: int = getattr(library, function)(*words)
+        if result == -1:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return result
+
+    def _library(self) -> CDLL:
+        """The C library. Loading ctypes takes a few milliseconds, so that waits until it is needed."""
         import ctypes
 
         if self._loaded is None:
             self._loaded = ctypes.CDLL(None, use_errno=True)
             for name in ("prctl", "ptrace", "syscall"):
                 getattr(self._loaded, name).restype = ctypes.c_long
-        words = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-        result: int = getattr(self._loaded, function)(*words)
-        if result == -1:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        return result
+        return self._loaded
 
 
 def _memory_file(text: bytes) -> int:
