@@ -232,10 +232,16 @@ def test_an_override_counts_for_its_own_and_later_directories() -> None:
     assert made.descriptions("x") == ["a", "b", "over-c"]
     assert made.write("/a/x.override", "description over-a\n") == ["x"]
     assert made.descriptions("x") == ["over-a"] * 3
-    kept = made.said["x"].definitions
-    assert made.write("/c/x.override", "description in vain") == []
-    assert made.delete("/c/x.override") == []
-    assert made.said["x"].definitions == kept
+
+
+def test_an_override_that_another_one_hides_makes_its_files_be_read_in_vain() -> None:
+    made = described({"/a/x.conf": "a", "/a/x.override": "over-a", "/b/x.conf": "b", "/b/x.override": "over-b"},
+                     "/a", "/b")
+    first, second = made.said["x"].definitions
+    assert made.delete("/b/x.override") == ["x"]
+    assert made.descriptions("x") == ["over-a", "over-a"]
+    assert made.said["x"].definitions[0] is first
+    assert made.said["x"].definitions[1] is not second
 
 
 def test_an_override_waits_for_its_file() -> None:
@@ -447,8 +453,10 @@ def test_a_rescan_reads_only_what_has_changed(closely: bool) -> None:
     assert made.take(made.sources.rescan(closely=closely)) == ["v"]
     del made.tree.nodes["/a/v.override"]
     assert made.take(made.sources.rescan(closely=closely)) == ["v"]
+    kept = made.said["y"].definitions[0]
     made.tree.nodes["/b/y.override"] = "description in vain\n"
-    assert made.take(made.sources.rescan(closely=closely)) == []
+    assert made.take(made.sources.rescan(closely=closely)) == ["y"]
+    assert made.said["y"].definitions[0] is kept
 
 
 def test_a_rescan_of_a_directory_that_has_gone_says_so_and_forgets_its_jobs() -> None:

@@ -147,8 +147,7 @@ class JobSources:
         """
         overrides = self._overrides(directory, listing, same)
         overridden |= {name for name in directory.overrides.keys() | overrides.keys()
-                       if directory.overrides.get(name) is not overrides.get(name)
-                       and not self._overridden_before(directory, name)}
+                       if directory.overrides.get(name) is not overrides.get(name)}
         directory.overrides = overrides
         for name in listing.confs:
             known = directory.confs.get(name)
@@ -269,7 +268,11 @@ class JobSources:
 
     def _with_override(self, directory: _Directory, name: str, config: JobConfig) -> JobConfig:
         """What a file and its override say together; the file alone where the override is missing or wrong."""
-        override = next((before.overrides[name] for before in self._up_to(directory) if name in before.overrides), None)
+        override = None
+        for before in self._directories.values():
+            override = before.overrides.get(name)
+            if override is not None or before is directory:
+                break
         if override is None:
             return config
         try:
@@ -320,11 +323,11 @@ class JobSources:
     def _read_overridden(self, directory: _Directory, name: str, but: Iterable[str] = ()) -> Iterator[JobFiles]:
         """An override came, changed or went: read every file anew for which it is, or was, in question.
 
-        Those in its own directory whose names are in `but` have been read just now.
+        These are those of its directory and of later ones, even where an earlier directory has another override. If
+        the name is in `but`, that of its own directory has been read just now.
         """
-        if self._overridden_before(directory, name):
-            return
-        affected = [after for after in self._from(directory) if name in after.confs]
+        later = dropwhile(lambda before: before is not directory, self._directories.values())
+        affected = [after for after in later if name in after.confs]
         if name in but:
             affected.remove(directory)
         told = None
@@ -332,21 +335,6 @@ class JobSources:
             told = self._read(after, name)
         if told is not None:
             yield told
-
-    def _overridden_before(self, directory: _Directory, name: str) -> bool:
-        """Whether a directory with higher precedence has an override of that name, so that this one's means nothing."""
-        return any(name in before.overrides for before in self._up_to(directory) if before is not directory)
-
-    def _up_to(self, directory: _Directory) -> Iterator[_Directory]:
-        """The directories from the first up to and including this one."""
-        for before in self._directories.values():
-            yield before
-            if before is directory:
-                return
-
-    def _from(self, directory: _Directory) -> Iterator[_Directory]:
-        """The directories from this one to the last."""
-        return dropwhile(lambda before: before is not directory, self._directories.values())
 
     # -- listing --------------------------------------------------------------------------------------------
 
