@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Request:
-    """One command as it was given, and where what it prints goes.
+    """One command as it was given, and where what it prints goes: a context manager, which hangs up at its end.
 
     `arguments` are the words of the command line that are no options; `environ` is this process's environment.
     """
@@ -34,6 +34,13 @@ class Request:
         self.arguments = [_as_text(argument) for argument in arguments]
         self.environ = environ
         self.output = output
+
+    def __enter__(self) -> Request:
+        return self
+
+    def __exit__(self, kind: object, why: object, where: object) -> None:
+        if "upstart" in self.__dict__:  # It has been connected to.
+            self.upstart.close()
 
     @cached_property
     def route(self) -> Route:

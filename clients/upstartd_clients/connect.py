@@ -92,10 +92,15 @@ def _find_on_system_bus(environ: Mapping[str, str]) -> Upstart | None:
     """The daemon on the system bus; None if it is not there, or there is no bus."""
     try:
         connection = _open(_to_system_bus(environ))
-        has_owner = connection.call(Call(_BUS_PATH, _BUS, "NameHasOwner", "s", (BUS_NAME,), "b"), destination=_BUS)
-    except ClientError:
+    except ConnectionFailed:
         return None  # The error that is told is that of the private socket, where root's daemon listens first.
-    return Upstart(connection) if has_owner[0] else None
+    try:
+        if connection.call(Call(_BUS_PATH, _BUS, "NameHasOwner", "s", (BUS_NAME,), "b"), destination=_BUS)[0]:
+            return Upstart(connection)
+    except ClientError:
+        pass  # As good as nobody.
+    connection.close()
+    return None
 
 
 def _open(route: Route) -> Connection:
@@ -109,6 +114,7 @@ def _open(route: Route) -> Connection:
         try:
             connection.call(Call(_BUS_PATH, _BUS, "Hello", gives="s"), destination=_BUS)
         except ClientError as error:
+            connection.close()
             raise _failed(route, error.message, refused=isinstance(error, DaemonError)) from error
     return connection
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ANSWER_SECONDS = 25.0  # what D-Bus libraries commonly wait for an answer
-_IN_FLIGHT = 64  # calls sent ahead of their answers: enough to keep both sides busy, and little for a socket to hold
-_CHUNK = 16384
+# Calls that are sent ahead of their answers, and bytes that are sent in one piece: so many and so few that both sides
+# have work at all times, and that neither has to wait for room in the socket.
+_CALLS_AHEAD = 256
+_PIECE = 4096
 # Everything that jeepney raises for bytes that are no D-Bus message.
 _NO_MESSAGE = (ValueError, KeyError, IndexError, TypeError, AssertionError, struct.error)
 
@@ -48,7 +50,7 @@ class Connection:
         self._socket = sock
         self._parser = Parser()
         self._serial = 0
-        self._outgoing = bytearray()  # sent off in one piece before we wait for anything
+        self._outgoing = bytearray()
         self._answers: dict[int, Any] = {}  # serial -> message; None as long as it has not come
 
     def close(self) -> None:
@@ -73,7 +75,7 @@ class Connection:
         under_way: deque[tuple[int, Call]] = deque()
         for call in calls:
             under_way.append((self._send(call), call))
-            if len(under_way) == _IN_FLIGHT:
+            if len(under_way) == _CALLS_AHEAD:
                 yield self._answer_unless_gone(*under_way.popleft())
         while under_way:
             yield self._answer_unless_gone(*under_way.popleft())
@@ -95,7 +97,18 @@ class Connection:
         message.header.flags = MessageFlag.no_auto_start
         self._answers[self._serial] = None
         self._outgoing += message.serialise(self._serial)
+        if len(self._outgoing) >= _PIECE:
+            self._flush(ANSWER_SECONDS)
         return self._serial
+
+    def _flush(self, seconds: float | None) -> None:
+        """Send off what is still here, within `seconds`."""
+        try:
+            self._socket.settimeout(seconds)
+            self._socket.sendall(self._outgoing)
+        except OSError as error:
+            raise ConnectionLost(f"lost the connection to Upstart: {error.strerror or error}") from error
+        self._outgoing.clear()
 
     def _answer(self, serial: int, call: Call, seconds: float | None) -> tuple[Any, ...] | DaemonError:
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -115,12 +128,12 @@ class Connection:
 
     def _receive(self, deadline: float | None) -> None:
         """Wait for bytes, and keep the answers in them; signals, and whatever nobody waits for, are dropped."""
+        seconds = None if deadline is None else max(deadline - time.monotonic(), 0.001)
+        if self._outgoing:
+            self._flush(seconds)
         try:
-            self._socket.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
-            if self._outgoing:
-                self._socket.sendall(self._outgoing)
-                self._outgoing.clear()
-            data = self._socket.recv(_CHUNK)
+            self._socket.settimeout(seconds)
+            data = self._socket.recv(4 * _PIECE)
         except TimeoutError:
             raise ConnectionLost(f"no answer from Upstart within {ANSWER_SECONDS:.0f} seconds") from None
         except OSError as error:

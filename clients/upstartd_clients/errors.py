@@ -7,8 +7,7 @@ Source: clients specification, sections 1 and 5.
 
 from __future__ import annotations
 
-FREEDESKTOP_ERROR = "org.freedesktop.DBus.Error."
-UPSTART_ERROR = "com.ubuntu.Upstart0_6.Error."
+from upstartd.errors import FREEDESKTOP, UnknownInstance, UnknownJob, UnknownMethod
 
 
 class ClientError(Exception):
@@ -68,19 +67,19 @@ class DaemonError(ClientError):
     @property
     def is_gone(self) -> bool:
         """Whether the object that was called is not there (any more)."""
-        return self.name in (FREEDESKTOP_ERROR + "UnknownMethod", FREEDESKTOP_ERROR + "UnknownObject")
+        return self.name in (UnknownMethod.dbus_name, FREEDESKTOP + "UnknownObject")
 
     @property
     def is_unknown_job(self) -> bool:
         """Whether the daemon has no job of that name."""
-        return self.name == UPSTART_ERROR + "UnknownJob"
+        return self.name == UnknownJob.dbus_name
 
     @property
     def is_unknown_instance(self) -> bool:
         """Whether the job has no such instance."""
-        return self.name == UPSTART_ERROR + "UnknownInstance"
+        return self.name == UnknownInstance.dbus_name
 
     @property
     def is_nobody(self) -> bool:
         """Whether it is the bus that answered: nobody there has the daemon's name."""
-        return self.name in (FREEDESKTOP_ERROR + "NameHasNoOwner", FREEDESKTOP_ERROR + "ServiceUnknown")
+        return self.name in (FREEDESKTOP + "NameHasNoOwner", FREEDESKTOP + "ServiceUnknown")

@@ -12,6 +12,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from upstartd.places import SYSTEM_JOBS
 from upstartd_clients.connect import PRIVATE_ADDRESS, Way
 from upstartd_clients.errors import BadAnswer, ClientError, ConnectionFailed, DaemonError, LocalError, NoSessionKnown
 from upstartd_clients.sessions import find_sessions
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from upstartd_clients.actions import Request
     from upstartd_clients.upstart import Upstart
 
-SYSTEM_JOBS = "/etc/init"
 DAEMON = "upstartd"  # what the kernel calls its process
 # PATH:LINE:COLUMN: MESSAGE (DETAIL), as the daemon describes an error in a job file.
 _DIAGNOSTIC = re.compile(r"(?P<place>.*?:\d+):(?P<column>\d+): (?P<message>.*?)(?: \((?P<detail>.*)\))?", re.DOTALL)
@@ -156,26 +156,31 @@ def no_daemon(way: Way, environ: Mapping[str, str], *, refused: bool = False, pr
 
 
 def _no_system_daemon(way: Way, proc: str) -> Iterator[str]:
-    first = _process_name(f"{proc}/1")
-    running = [entry for entry in os.listdir(proc) if entry.isdigit() and _process_name(f"{proc}/{entry}") == DAEMON]
+    names = _process_names(proc)
+    first = names.get(1, "another init")
+    running = [str(pid) for pid, name in sorted(names.items()) if name == DAEMON]
     if running:
-        yield f"{DAEMON} runs (process {', '.join(sorted(running, key=int))}), but does not answer here."
+        yield f"{DAEMON} runs (process {', '.join(running)}), but does not answer here."
         if way is Way.SYSTEM_BUS and os.geteuid() != 0:
             yield f"Without a system bus only root can reach it, at {PRIVATE_ADDRESS}: try sudo."
         yield "If it is a user's own daemon, find its address with: initctl list-sessions"
     elif first == "systemd":
         yield f"No {DAEMON} runs: process 1 is systemd. To start it there: systemctl start {DAEMON}"
     else:
-        yield f"No {DAEMON} runs: process 1 is {first or 'another init'}. To start it, as root: {DAEMON} &"
+        yield f"No {DAEMON} runs: process 1 is {first}. To start it, as root: {DAEMON} &"
 
 
-def _process_name(directory: str) -> str:
-    """What the kernel calls a process; empty if it has gone."""
-    try:
-        with open(f"{directory}/comm", encoding="utf-8", errors="replace") as file:
-            return file.read().rstrip("\n")
-    except OSError:
-        return ""
+def _process_names(proc: str) -> dict[int, str]:
+    """What the kernel calls each process that can be seen, by pid."""
+    names = {}
+    for entry in os.listdir(proc) if os.path.isdir(proc) else ():
+        if entry.isdigit():
+            try:
+                with open(f"{proc}/{entry}/comm", encoding="utf-8", errors="replace") as file:
+                    names[int(entry)] = file.read().rstrip("\n")
+            except OSError:
+                continue  # It has gone.
+    return names
 
 
 def _sessions(environ: Mapping[str, str]) -> Iterator[str]:

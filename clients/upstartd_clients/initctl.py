@@ -68,18 +68,18 @@ def run(program: str, arguments: Iterable[str], environ: Mapping[str, str], outp
     if (asked := options.last("help", "version")) or command is None or command.action is None:
         _print_help(program, command, asked, output)
         return 0
-    request = Request(options, operands, environ, output)
-    try:
-        return command.action(request) or 0
-    except (ConnectionFailed, DaemonError) as error:
-        if not output.for_people:
-            raise
-        output.complain(error)
-        from upstartd_clients.explain import explain  # reads files, asks more: only where somebody sits and reads
+    with Request(options, operands, environ, output) as request:
+        try:
+            return command.action(request) or 0
+        except (ConnectionFailed, DaemonError) as error:
+            if not output.for_people:
+                raise
+            output.complain(error)
+            from upstartd_clients.explain import explain  # reads files, asks more: only where somebody sits and reads
 
-        for line in explain(error, request):
-            output.error_line(line)
-        return error.exit_code
+            for line in explain(error, request):
+                output.error_line(line)
+            return error.exit_code
 
 
 def _print_help(program: str, command: Command | None, asked: str | None, output: Output) -> None:

@@ -110,17 +110,19 @@ class Services:
             if self._output.for_people:
                 from upstartd_clients.explain import explain  # reads files, asks more: only for whoever reads it
 
-                _print(explain(why_no_job, self.request("status", [name])), self._output, 1)
+                with self.request("status", [name]) as request:
+                    _print(explain(why_no_job, request), self._output, 1)
             return 1
         if action == "--full-restart":
-            subprocess.run([script, "stop"], env=self._script_environ, check=False)
+            self._run_script(script, "stop")
             action = "start"
         return self._become(script, [word for word in (action, *arguments) if word])
 
     def _why_no_job(self, name: str) -> ClientError | None:
         """Why the daemon knows no job of that name; None if it does. That the system's is not there is a reason."""
         try:
-            self.request("status", [name]).upstart.job(name)
+            with self.request("status", [name]) as request:
+                request.upstart.job(name)
         except ClientError as error:
             if self._scripts is None and not isinstance(error, DaemonError):
                 raise
@@ -149,16 +151,28 @@ class Services:
         path = os.path.join(self._scripts, name)
         return path if os.path.isfile(path) and os.access(path, os.X_OK) else None
 
+    def _run_script(self, path: str, action: str, output: int | None = None) -> int | None:
+        """Run an init script, with its output to `output` if given; gives its exit code, None if it cannot be run."""
+        try:
+            return subprocess.run([path, action], env=self._script_environ, cwd="/", stdin=subprocess.DEVNULL,
+                                  stdout=output, stderr=output, check=False).returncode
+        except OSError:
+            return None
+
     def _become(self, script: str, arguments: list[str]) -> int:
         """Execute an init script in this process's place; ServiceError if that does not work."""
         self._output.flush()
+        os.chdir("/")
         try:
-            os.execve(script, [script, *arguments], self._script_environ)
+            try:
+                os.execve(script, [script, *arguments], self._script_environ)
+            except OSError as error:
+                if error.errno != errno.ENOEXEC:
+                    raise
+                # It does not say by what it is to be run, so that is the shell, as a shell would decide too.
+                os.execve("/bin/sh", ["/bin/sh", script, *arguments], self._script_environ)
         except OSError as error:
-            if error.errno != errno.ENOEXEC:
-                raise ServiceError(f"cannot run {script}: {error.strerror}") from error
-        # It does not say by what it is to be run, so that is the shell, as a shell would decide too.
-        os.execve("/bin/sh", ["/bin/sh", script, *arguments], self._script_environ)
+            raise ServiceError(f"cannot run {script}: {error.strerror}") from error
 
     # -- all services -------------------------------------------------------------------------------------------------
 
@@ -166,8 +180,9 @@ class Services:
         """Print what runs and what does not, by name; 0."""
         states: dict[str, bool | None] = {name: self._script_runs(name) for name in self._script_names()}
         try:
-            upstart = self.request("list", []).upstart
-            states |= {job: any(map(_runs, statuses)) for job, statuses in upstart.statuses(upstart.jobs())}
+            with self.request("list", []) as request:
+                jobs = request.upstart.statuses(request.upstart.jobs())
+            states |= {job: any(map(_runs, statuses)) for job, statuses in jobs}
         except ClientError:
             if self._scripts is None:
                 raise
@@ -194,10 +209,10 @@ class Services:
             with open(path, "rb") as file:
                 if not _STATUS_ACTION.search(file.read()):
                     return None
-            return subprocess.run([path, "status"], env=self._script_environ, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
         except OSError:
-            return None  # It may not be read, or not be run: that says as little about the service.
+            return None
+        code = self._run_script(path, "status", subprocess.DEVNULL)
+        return None if code is None else code == 0
 
 
 class Job(NamedTuple):
@@ -208,21 +223,22 @@ class Job(NamedTuple):
 
     def status(self) -> int:
         """Print the status; gives the exit code that LSB has for it."""
-        request = self.services.request("status", self.words)
-        try:
-            name, status = actions.find_status(request)
-        except ClientError as error:
-            request.output.complain(error)
-            return STOPPED if isinstance(error, DaemonError) and error.is_unknown_instance else UNKNOWN
-        actions.print_status(request, name, status)
-        return RUNNING if status and _runs(status) else STOPPED
+        with self.services.request("status", self.words) as request:
+            try:
+                name, status = actions.find_status(request)
+            except ClientError as error:
+                request.output.complain(error)
+                return STOPPED if isinstance(error, DaemonError) and error.is_unknown_instance else UNKNOWN
+            actions.print_status(request, name, status)
+            return RUNNING if status and _runs(status) else STOPPED
 
     def _runs(self) -> bool:
-        try:
-            _, status = actions.find_status(self.services.request("status", self.words))
-        except DaemonError:
-            return False
-        return status is not None and _runs(status)
+        with self.services.request("status", self.words) as request:
+            try:
+                _, status = actions.find_status(request)
+            except DaemonError:
+                return False
+            return status is not None and _runs(status)
 
     def _carry_out(self, command: str) -> int:
         return self.services.carry_out(command, self.words)
@@ -288,5 +304,4 @@ def _only_session(environ: Mapping[str, str]) -> str:
 
 def main() -> int:
     """The program: reads sys.argv and the environment, gives the exit code."""
-    os.chdir("/")
     return run_program(sys.argv, lambda arguments, output: run(arguments, os.environ, output))

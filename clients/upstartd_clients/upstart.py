@@ -91,6 +91,10 @@ class Upstart:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
     def call(self, path: str, interface: str, member: str, *arguments: Any,
              seconds: float | None = ANSWER_SECONDS) -> Any:
         """Call a method of an object; gives the value it returns, None if it returns none."""
