@@ -282,6 +282,7 @@ class Stage:
         assert reasons.get(one.state), f"{one.title} rests in {one.state} for no reason"
         assert (one.goal is Goal.RESPAWN) <= (one.state in (State.POST_START, State.PRE_STOP))
         assert (one.goal is Goal.RESTART) <= (one.state is State.PRE_STOP)
+        assert (one.awaited is not None) is (one.state in (State.STARTING, State.STOPPING))
         if one.awaited is not None:
             assert one.awaited.blocks is one
         if one.state is State.KILLED:

@@ -519,6 +519,19 @@ def test_a_file_that_is_put_aside_and_never_used_is_closed() -> None:
     assert stage.closed == [7]
 
 
+def test_a_file_that_is_put_aside_and_replaced_is_closed() -> None:
+    stage = Stage.of(reader=job("main", "post-stop", start_on=on("take"), stop_on=on("halt")))
+    stage.run_up("reader")
+    stage.emit("halt")
+    stage.emit("take", file=7)
+    stage.emit("halt")
+    stage.emit("take", file=8)
+    assert stage.closed == [7]
+    stage.end("reader", signal=15)
+    stage.end("reader", "post-stop")
+    assert stage.process("reader").spawn.files == (8,)
+
+
 def test_a_file_is_closed_with_an_event_that_nobody_wants_or_that_is_refused() -> None:
     stage = Stage()
     stage.emit("nobody", file=7)

@@ -6,6 +6,7 @@ import pytest
 from support.jobs import job, on, service
 from support.stage import TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
 
+from upstartd.conf.model import ProcessName
 from upstartd.engine import inputs
 from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State, next_state
 
@@ -433,6 +434,17 @@ def test_a_security_process_that_cannot_be_spawned_fails_the_job() -> None:  # d
     assert stage.error(start) == ("JobFailed", "Job failed to start")
 
 
+def news_of_main(uid: int) -> tuple[inputs.Input, ...]:
+    """Everything that can be heard of a main process."""
+    return (
+        inputs.ProcessForked(uid, ProcessName.MAIN, 7),
+        inputs.MainReady(uid),
+        inputs.MainFollowed(uid, 8),
+        inputs.SpawnFailed(uid, ProcessName.MAIN, "unable to execute: No such file or directory"),
+        inputs.ProcessEnded(uid, ProcessName.MAIN, 1),
+    )
+
+
 def test_news_of_an_instance_that_is_gone_changes_nothing() -> None:
     stage = Stage()
     stage.define("web", service())
@@ -440,12 +452,19 @@ def test_news_of_an_instance_that_is_gone_changes_nothing() -> None:
     main = stage.process("web").spawn
     stage.end("web")
     stage.take_news()
-    for late in (
-        inputs.ProcessForked(main.instance, main.process, 7),
-        inputs.MainReady(main.instance),
-        inputs.MainFollowed(main.instance, 8),
-        inputs.SpawnFailed(main.instance, main.process, "unable to execute: No such file or directory"),
-        inputs.ProcessEnded(main.instance, main.process, 1),
-    ):
+    for late in news_of_main(main.instance):
         stage.step(late)
     assert stage.take_news() == []
+
+
+def test_news_of_a_process_that_is_gone_changes_nothing() -> None:
+    stage = Stage()
+    stage.define("web", job("main", "post-stop"))
+    stage.run_up("web")
+    instance = stage.instance("web")
+    stage.end("web")
+    stage.take_news()
+    for late in news_of_main(instance.uid):
+        stage.step(late)
+    assert stage.take_news() == []
+    assert instance.processes == [(ProcessName.POST_STOP, stage.process("web", "post-stop").pid)]
