@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from upstartd.conf.diagnostics import Diagnostic, Fault, suggestion
 from upstartd.conf.lexer import Lexer
 from upstartd.conf.model import JobConfig
 from upstartd.conf.stanzas import STANZA_LINE, Draft, read_stanza
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 EMPTY = JobConfig()
 # A file with more errors than this is no job file, and its first errors say so.
 MOST_DIAGNOSTICS = 50
+# The texts that have been read last are remembered if they are not longer than this.
+_REMEMBERED = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +35,10 @@ class Parsed:
 def parse(text: str, path: str, base: JobConfig = EMPTY) -> Parsed:
     """What `text`, which is that of the file `path`, makes of `base`: an override's base is its file's definition.
 
-    `text` is decoded with surrogateescape. No text raises anything. Texts of which there are many are read once.
+    `text` is decoded as UTF-8 with surrogateescape. No text raises anything. Equal texts are read once, if they are
+    not too many or too long.
     """
-    parsed = _parse_afresh(text) if base is EMPTY else _parse(text, base)
+    parsed = _parse_plain(text) if base is EMPTY and len(text) <= _REMEMBERED else _parse(text, base)
     if not parsed.diagnostics:
         return parsed
     return Parsed(None, tuple(replace(diagnostic, path=path) for diagnostic in parsed.diagnostics))
@@ -62,7 +61,9 @@ def _parse(text: str, base: JobConfig) -> Parsed:
     return Parsed(None, tuple(diagnostics)) if diagnostics else Parsed(draft.config())
 
 
-_parse_afresh: Callable[[str], Parsed] = functools.lru_cache(maxsize=256)(functools.partial(_parse, base=EMPTY))
+@functools.lru_cache(maxsize=256)
+def _parse_plain(text: str) -> Parsed:
+    return _parse(text, EMPTY)
 
 
 def _diagnostic(lexer: Lexer, fault: Fault) -> Diagnostic:

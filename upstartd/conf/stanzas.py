@@ -194,6 +194,12 @@ def _score_of_adjustment(word: str) -> int:
     return number * 1000 // 15 if number >= 0 else -(-number * 1000 // 17)
 
 
+def _resource_value(word: str) -> int | None:
+    """A resource limit's number; None is unlimited, which may be written as -1 too."""
+    number = None if word == "unlimited" else _resource(word)
+    return None if number == -1 else number
+
+
 def _one_of(values: Iterable[str]) -> Callable[[str], str]:
     """The word itself, which must be one of a fixed set."""
     known = {value: value for value in values}
@@ -205,6 +211,9 @@ def _one_of(values: Iterable[str]) -> Callable[[str], str]:
             raise Fault(UNKNOWN_STANZA, candidates=known, expected=" or ".join(known)) from None
 
     return convert
+
+
+_resource_name = _one_of(RESOURCES)
 
 
 # -- how arguments are read --------------------------------------------------------------------------------
@@ -223,20 +232,14 @@ def _one(convert: Callable[[str], object]) -> Callable[[Lexer, Draft, Stanza], N
     return read
 
 
-def _words(lexer: Lexer) -> list[str]:
-    """One word or more, up to the end of the stanza."""
-    words = [lexer.word()]
-    while lexer.has_word():
-        words.append(lexer.word())
-    return words
-
-
 def _add_one(lexer: Lexer, draft: Draft, stanza: Stanza) -> None:
     draft.add(stanza.field, (lexer.word(),))
 
 
 def _add_words(lexer: Lexer, draft: Draft, stanza: Stanza) -> None:
-    draft.add(stanza.field, _words(lexer))
+    _add_one(lexer, draft, stanza)
+    while lexer.has_word():
+        _add_one(lexer, draft, stanza)
 
 
 def _condition(lexer: Lexer, draft: Draft, stanza: Stanza) -> None:
@@ -286,12 +289,9 @@ def _normal_exit(lexer: Lexer, draft: Draft, stanza: Stanza) -> None:
 
 def _resource_limit(lexer: Lexer, draft: Draft, stanza: Stanza) -> None:
     name = _resource_name(lexer.word())
-    soft, hard = (None if word == "unlimited" or (value := _resource(word)) < 0 else value
-                  for word in (lexer.word() for _ in range(2)))
+    soft = _resource_value(lexer.word())
+    hard = _resource_value(lexer.word())
     draft.add(stanza.field, (ResourceLimit(name, soft, hard),))
-
-
-_resource_name = _one_of(RESOURCES)
 
 
 def _control_group(lexer: Lexer, draft: Draft, stanza: Stanza) -> None:
@@ -423,23 +423,18 @@ def read_stanza(lexer: Lexer, draft: Draft) -> None:
 def _second(lexer: Lexer, family: dict[str, Stanza]) -> Stanza:
     """The stanza that the second keyword, or its absence, picks out."""
     bare = family.get("")
-    if bare is None:
-        expected = " or ".join(family)
-        try:
-            word = lexer.raw_word()
-        except Fault as fault:
-            fault.expected = fault.expected or expected
-            raise
-    elif not lexer.has_word():
+    if bare is not None and not lexer.has_word():
         return bare
-    else:
-        begin = lexer.position
+    begin = lexer.position
+    try:
         # Where the second word may as well be an argument, it is read as one, and may be quoted.
-        word = lexer.word() if bare.arguments else lexer.raw_word()
-        if word not in family and bare.arguments:
+        word = lexer.word() if bare is not None and bare.arguments else lexer.raw_word()
+        if word not in family:
+            raise Fault(UNKNOWN_STANZA, candidates=family)
+    except Fault as fault:
+        if bare is not None and bare.arguments:
             lexer.position = begin
             return bare
-        expected = " or ".join(filter(None, family)) + ", or the end of the line"
-    if not word or word not in family:
-        raise Fault(UNKNOWN_STANZA, candidates=family, expected=expected)
+        fault.expected = fault.expected or " or ".join(filter(None, family)) + (", or nothing" if bare else "")
+        raise
     return family[word]
