@@ -244,7 +244,7 @@ def reset_env(request: Request) -> None:
 
 def reload_configuration(request: Request) -> None:
     """Have the daemon read all job files again."""
-    request.upstart.manager("ReloadConfiguration")
+    request.upstart.manager("ReloadConfiguration", seconds=None)
 
 
 def show_config(request: Request) -> None:

@@ -91,7 +91,11 @@ class Connection:
     def _send(self, call: Call, destination: str = "") -> int:
         """Put a call on its way; gives its serial."""
         self._serial += 1
-        address = DBusAddress(call.path, bus_name=destination or self._destination, interface=call.interface)
+        try:
+            address = DBusAddress(call.path, bus_name=destination or self._destination, interface=call.interface)
+        except ValueError as error:
+            # The path is what somebody has answered before; all else has been checked.
+            raise BadAnswer(f'cannot understand Upstart: "{call.path}" is not the path of an object') from error
         message = new_method_call(address, call.member, call.takes or None, call.arguments)
         # A daemon that is not there must be an error, not be started by the bus: asking must not change anything.
         message.header.flags = MessageFlag.no_auto_start

@@ -7,7 +7,7 @@ Source: clients specification, sections 1 and 5.
 
 from __future__ import annotations
 
-from upstartd.errors import FREEDESKTOP, UnknownInstance, UnknownJob, UnknownMethod
+from upstartd.errors import FREEDESKTOP, PermissionDenied, UnknownInstance, UnknownJob, UnknownMethod
 
 
 class ClientError(Exception):
@@ -78,6 +78,11 @@ class DaemonError(ClientError):
     def is_unknown_instance(self) -> bool:
         """Whether the job has no such instance."""
         return self.name == UnknownInstance.dbus_name
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the caller may not do that, in the eyes of the daemon or of the bus."""
+        return self.name in (PermissionDenied.dbus_name, FREEDESKTOP + "AccessDenied")
 
     @property
     def is_nobody(self) -> bool:

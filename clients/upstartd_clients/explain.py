@@ -34,6 +34,8 @@ def explain(error: ClientError, request: Request) -> Iterator[str]:
         if isinstance(error, DaemonError) and error.is_unknown_job:
             name = request.arguments[0] if request.arguments else request.own_job()[0]
             yield from unknown_job(request.upstart, name)
+        elif isinstance(error, DaemonError) and error.is_refused and os.geteuid() != 0:
+            yield "Only root may do that: try sudo."
         elif isinstance(error, NoSessionKnown):
             yield from _sessions(request.environ)
         elif isinstance(error, ConnectionFailed) or (isinstance(error, DaemonError) and error.is_nobody):

@@ -126,6 +126,16 @@ def test_inside_a_job_its_own_name_is_explained() -> None:
         assert run_initctl("stop", environ=environ, terminal=True).err.splitlines()[-1] == "Did you mean web?"
 
 
+@pytest.mark.parametrize("name", ["org.freedesktop.DBus.Error.AccessDenied",
+                                  "com.ubuntu.Upstart0_6.Error.PermissionDenied"])
+def test_who_may_not_do_something_is_told_who_may(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedUpstart({"GetJobByName": Fault(name, "No")}) as daemon:
+        for euid, more in ((1000, "Only root may do that: try sudo.\n"), (0, "")):
+            monkeypatch.setattr(os, "geteuid", lambda euid=euid: euid)
+            said = run_initctl("status", "web", environ=daemon.environ(), terminal=True)
+            assert said == (1, "", f"status: No\n{more}")
+
+
 def test_other_errors_are_not_explained() -> None:
     with ScriptedUpstart({"GetJobByName": Fault("a.B", "No")}) as daemon:
         assert run_initctl("status", "web", environ=daemon.environ(), terminal=True) == (1, "", "status: No\n")

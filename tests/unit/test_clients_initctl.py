@@ -8,12 +8,14 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from jeepney import Endianness, Header, Message, MessageType, new_method_return
 from support.scripted_upstart import (
     GONE,
     HANG_UP,
+    Answer,
     Answers,
     Called,
     Fault,
@@ -27,6 +29,9 @@ from support.scripted_upstart import (
     unknown_job,
 )
 from upstartd_clients import connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 JOBS = "/com/ubuntu/Upstart/jobs"
 NOTHING = Reply()
@@ -241,10 +246,22 @@ def test_an_error_is_printed_even_if_quiet() -> None:
     assert refused({"GetJobByName": unknown_job("web")}, "status", "-q", "web") == "status: Unknown job: web\n"
 
 
+def test_an_object_path_that_is_none_is_named() -> None:
+    assert refused({"GetJobByName": no_path}, "status", "web") == (
+        'status: cannot understand Upstart: "nonsense" is not the path of an object\n')
+
+
+def no_path(call: Called) -> Raw:
+    """An answer that says it is an object path, and is none: the codec of the test would not make one."""
+    message = new_method_return(Message(Header(Endianness.little, MessageType.method_call, 0, 1, 0, 1, {}), ()), "s",
+                                ("nonsense",)).serialise(1)
+    return Raw(message.replace(b"\x01s\0", b"\x01o\0"))
+
+
 @pytest.mark.parametrize("answer", [
     Reply("s", (WEB,)), Reply(), Reply("oo", (WEB, WEB)), Raw(b"\0" * 64), Raw(b"nonsense" * 8),
 ])
-def test_an_answer_that_makes_no_sense_is_an_error(answer: Reply | Raw) -> None:
+def test_an_answer_that_makes_no_sense_is_an_error(answer: Answer | Callable[[Called], Answer]) -> None:
     assert refused({"GetJobByName": answer}, "status", "web").startswith("status: cannot understand Upstart: ")
 
 
