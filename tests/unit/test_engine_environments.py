@@ -234,8 +234,8 @@ def test_the_stop_environment_is_dropped_when_the_stop_is_cancelled() -> None:
     stage.stop("web", "WHY=first")
     stage.start("web")
     stage.end("web", "pre-stop")
-    stage.call(inputs.StopInstance, "web", "", True)
-    assert seen(stage, "web", "pre-stop") == TABLE
+    stage.end("web")
+    assert seen(stage, "web", "post-stop") == TABLE
 
 
 def test_the_stop_environment_is_dropped_by_a_restart_and_at_starting() -> None:

@@ -618,6 +618,23 @@ def test_a_pid_is_listed_from_the_fork_to_the_end_and_main_is_the_one_followed_a
     assert instance.processes == [(ProcessName.MAIN, 4711)]
 
 
+@pytest.mark.parametrize("state", [State.POST_START, State.RUNNING, State.PRE_STOP, State.KILLED])
+def test_that_main_is_ready_matters_in_spawned_only(state: State) -> None:
+    stage = Stage.of(web=job("main", "post-start", "pre-stop"))
+    stage.start("web")
+    stage.ready("web")
+    if state is not State.POST_START:
+        stage.end("web", "post-start")
+    if state in (State.PRE_STOP, State.KILLED):
+        stage.stop("web")
+    if state is State.KILLED:
+        stage.end("web", "pre-stop")
+    stage.take_news()
+    stage.ready("web")
+    assert stage.instance("web").state is state
+    assert stage.take_news() == []
+
+
 def test_a_process_that_was_asked_for_and_is_not_forked_yet_has_no_pid_to_list() -> None:
     stage = Stage.of(web=service())
     stage.engine.step(inputs.StartJob("web", (), False, "caller"), stage.now)
