@@ -8,6 +8,7 @@ specification, sections 1, 3 and 9; design, Shape and Ending in order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -21,26 +22,27 @@ from upstartd import places, session_file
 from upstartd.bus.bus_keeper import BusKind
 from upstartd.bus.service import BusService
 from upstartd.cli import Mode
+from upstartd.conf.model import JobFiles
 from upstartd.conf.source import JobSources
 from upstartd.conf.watch import JobWatch
-from upstartd.engine import effects, inputs
+from upstartd.engine import effects, inputs, snapshot
 from upstartd.engine.core import Engine
 from upstartd.errors import InternalError, OperationFailed, UpstartdError
 from upstartd.log import Log, Priority
 from upstartd.proc.kernel import LinuxKernel
 from upstartd.proc.login_records import LoginRecords
 from upstartd.proc.supervisor import Supervisor
-from upstartd.state.serialize import state_as_json
+from upstartd.state import handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
     from upstartd.cli import Options
-    from upstartd.conf.model import JobFiles
 
 _SIGNALS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGPWR, signal.SIGCHLD})
 _UMASK = 0o022
+_RESTART_WORDS = 3  # --restart --state-fd FD, the last words of a daemon that was executed anew
 _BUS_ADDRESS = {
     BusKind.SYSTEM: ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/dbus/system_bus_socket"),
     BusKind.SESSION: ("DBUS_SESSION_BUS_ADDRESS", ""),
@@ -81,7 +83,8 @@ class Daemon:
         self._places = places.find(options, self._environ, uid=uid, pid=pid)
         small: dict[str, str] = {name: self._environ[name] for name in ("PATH", "TERM") if name in self._environ}
         table = small | self._environ if options.inherit_env else small
-        self.engine = Engine(table, self._environ, self._places.socket_address if user else None)
+        self._table = table
+        self.engine = self._new_engine()
         self._sources = JobSources(self._places.job_directories, report=self.log.write)
         self._watch = JobWatch(self._sources, report=self.log.write)
         self._supervisor = Supervisor(
@@ -115,6 +118,10 @@ class Daemon:
             effects.UpdateActivationEnvironment: self._update_activation_environment,
             effects.EndDaemon: self._end,
         }
+
+    def _new_engine(self) -> Engine:
+        address = self._places.socket_address if self._options.mode is Mode.USER else None
+        return Engine(self._table, self._environ, address)
 
     # -- inputs and effects -----------------------------------------------------------------------------
 
@@ -198,6 +205,7 @@ class Daemon:
         self._load()
 
     def _load(self) -> None:
+        """Read every job directory."""
         self._submit_all(self._sources.load())
         if self._poll is None and self._watch.interval is not None:
             self._poll = self._loop.call_later(self._watch.interval, self._look_for_changes)
@@ -215,8 +223,15 @@ class Daemon:
 
     def state_as_json(self) -> str:
         """The daemon's whole state, for GetState."""
-        notified = self._bus.bus_address if self._options.mode is Mode.USER else None
-        return state_as_json(self.engine.world, self._sources.describe(), notified)
+        return handover.to_json(self._state(), self._sources.describe())
+
+    def _state(self) -> handover.DaemonState:
+        return handover.DaemonState(
+            bus_address=self._bus.bus_address if self._options.mode is Mode.USER else None,
+            log_priority=self.log.priority.word,
+            engine=snapshot.take(self.engine),
+            processes=self._supervisor.take_state(),
+        )
 
     def disk_is_writeable(self) -> None:
         """Write out job output that was held: there is none, since no output is kept yet."""
@@ -228,20 +243,77 @@ class Daemon:
     def restart(self) -> None:
         """Execute the daemon anew, in the same process. Who asked for it is never answered."""
         self.log.info("Restarting")
-        self._bus.flush()
-        arguments = sys.orig_argv if self._options.restart else [*sys.orig_argv, "--restart"]
+        state = self._state()
+        text = handover.to_json(state, self._sources.describe())
+        if self._options.write_state_file:
+            self._write_state_file(text)
+        arguments = sys.orig_argv
+        if self._options.restart:  # these words are the last that were added
+            arguments = arguments[: -_RESTART_WORDS]
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        files = state.descriptors()
         try:
-            os.execve(sys.executable, arguments, self._environ)
+            with open(os.memfd_create("state", 0), "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                stream.seek(0)
+                for file in files:
+                    os.set_inheritable(file, True)
+                self._bus.flush()
+                words = [*arguments, "--restart", "--state-fd", str(stream.fileno())]
+                os.execve(sys.executable, words, self._environ)
         except OSError as error:
             self.log.error(f"Failed to re-execute {sys.executable}: {error.strerror}")
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        for file in files:
+            os.set_inheritable(file, False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _write_state_file(self, text: str) -> None:
+        """Keep a copy of the state, for people."""
+        path = os.path.join(self._places.log_directory or ".", "upstart.state")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as stream:
+                stream.write(text)
+        except OSError as error:
+            self.log.warn(f"cannot write {path}: {error.strerror}")
+
+    def _take_over(self, descriptor: int) -> str | None:
+        """Go on from the state that can be read there; gives the bus that the daemon had been told of.
+
+        What is no state is kept as a file for people, and nothing is taken from it: the jobs begin anew, and what
+        runs is left to run.
+        """
+        text = ""
+        try:
+            with open(descriptor, encoding="utf-8") as stream:
+                text = stream.read()
+            state = handover.from_json(text)
+            engine = self._new_engine()
+            snapshot.put(state.engine, engine)
+            for file in state.descriptors():
+                os.set_inheritable(file, False)
+        except (OSError, ValueError) as why:
+            self.log.error("Failed to read serialisation data - reverting to stateless re-exec")
+            self.log.warn(f"cannot take over the state: {why}")
+            self._write_state_file(text)
+            return None
+        self.engine = engine
+        self.log.priority = Priority.from_word(state.log_priority)
+        self._supervisor.put_state(state.processes)
+        for effect in engine.resume():
+            self._perform[type(effect)](effect)
+        return state.bus_address
 
     # -- from the start to the end --------------------------------------------------------------------------
 
     async def main(self) -> int:
         """Run until the end; gives the exit status."""
         self._loop.set_exception_handler(self._callback_failed)
+        bus_address = None
+        if self._options.state_fd is not None:
+            bus_address = self._take_over(self._options.state_fd)
         self._handle_signals()
         for sentence in self._places.left_out:
             self.log.warn(sentence)
@@ -250,12 +322,18 @@ class Daemon:
         descriptor = self._watch.fileno()
         if descriptor is not None:
             self._loop.add_reader(descriptor, self.take_in_file_changes)
+        taken_over = set(self.engine.classes)
         self._load()
+        for name in sorted(taken_over - self._sources.jobs()):
+            self.submit(JobFiles(name, ()))  # its file went while nobody looked
         self._listen()
         await self._connect_bus()
         self._write_session_file()
+        if bus_address is not None:
+            await self._connect_notified(bus_address)
         if self._options.restart:
-            self.log.warn("Stateful re-exec supported but stateless re-exec requested")
+            if self._options.state_fd is None:
+                self.log.warn("Stateful re-exec supported but stateless re-exec requested")
             self._bus.announce_restart()
         else:
             if not is_subreaper:
@@ -343,6 +421,12 @@ class Daemon:
             await self._bus.connect_bus(self._environ.get(variable) or usual, kind, keep_trying=True)
         except UpstartdError as why:
             self.log.debug(f"Not on the {kind.value} yet: {why.message}")
+
+    async def _connect_notified(self, address: str) -> None:
+        try:
+            await self.notify_dbus_address(address)
+        except UpstartdError as why:
+            self.log.warn(f"Unable to connect to the {BusKind.NOTIFIED.value}: {why.message}")
 
     def _write_session_file(self) -> None:
         path, address = self._places.session_file, self._places.socket_address

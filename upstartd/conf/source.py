@@ -239,6 +239,10 @@ class JobSources:
 
     # -- answers --------------------------------------------------------------------------------------------
 
+    def jobs(self) -> set[str]:
+        """The names of all jobs that have a file, be it right or wrong."""
+        return {name for directory in self._directories.values() for name in directory.confs}
+
     def describe(self) -> list[dict[str, object]]:
         """Every directory with its files and what is wrong with them, as plain data, for GetState and for people."""
         return [{"path": directory.path,

@@ -113,6 +113,14 @@ class Engine:
         world.queue.run(self._offering.offer, self._finish)
         return world.effects
 
+    def resume(self) -> list[Effect]:
+        """Ask again for the processes that were asked for and are not known to exist: a new shell has to."""
+        self.world.effects = []
+        for instance in self.world.instances.values():
+            for process in [name for name, pid in instance.pids.items() if pid is None]:
+                self._lifecycle.spawn(instance, process)
+        return self.world.effects
+
     def next_deadline(self) -> float | None:
         """When the engine wants to be told that time has passed; None: never."""
         return self.world.timers.next()

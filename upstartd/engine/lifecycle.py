@@ -69,11 +69,11 @@ class Lifecycle:
         self._on_entry: dict[State, Callable[[Instance, State], None]] = {
             State.STARTING: self._enter_starting,
             State.SECURITY_SPAWNING: self._enter_security_spawning,
-            State.PRE_STARTING: lambda instance, _: self._spawn(instance, ProcessName.PRE_START),
-            State.SPAWNING: lambda instance, _: self._spawn(instance, ProcessName.MAIN),
-            State.POST_STARTING: lambda instance, _: self._spawn(instance, ProcessName.POST_START),
+            State.PRE_STARTING: lambda instance, _: self.spawn(instance, ProcessName.PRE_START),
+            State.SPAWNING: lambda instance, _: self.spawn(instance, ProcessName.MAIN),
+            State.POST_STARTING: lambda instance, _: self.spawn(instance, ProcessName.POST_START),
             State.RUNNING: self._enter_running,
-            State.PRE_STOPPING: lambda instance, _: self._spawn(instance, ProcessName.PRE_STOP),
+            State.PRE_STOPPING: lambda instance, _: self.spawn(instance, ProcessName.PRE_STOP),
             State.STOPPING: self._enter_stopping,
             State.KILLED: self._enter_killed,
             State.POST_STOPPING: self._enter_post_stopping,
@@ -223,7 +223,7 @@ class Lifecycle:
 
     def _enter_security_spawning(self, instance: Instance, _old: State) -> None:
         if self._world.apparmor:
-            self._spawn(instance, ProcessName.SECURITY)
+            self.spawn(instance, ProcessName.SECURITY)
 
     def _enter_running(self, instance: Instance, old: State) -> None:
         if old is State.PRE_STOP:
@@ -255,7 +255,7 @@ class Lifecycle:
         config = instance.config
         if config.expect in _FOLLOWED:
             self._world.effect(KillLeftovers(instance.uid, config.kill_signal, config.kill_timeout))
-        self._spawn(instance, ProcessName.POST_STOP)
+        self.spawn(instance, ProcessName.POST_STOP)
 
     def _enter_waiting(self, instance: Instance, _old: State) -> None:
         world = self._world
@@ -303,7 +303,8 @@ class Lifecycle:
 
     # -- processes --------------------------------------------------------------------------------------
 
-    def _spawn(self, instance: Instance, process: ProcessName) -> None:
+    def spawn(self, instance: Instance, process: ProcessName) -> None:
+        """Ask for a process of the job, if it has that."""
         config = instance.config
         command = config.processes.get(process)
         if process is ProcessName.SECURITY and config.apparmor_load is not None:

@@ -69,9 +69,10 @@ class InstanceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassState:
-    """A job. Definitions are named by their index."""
+    """A job. Definitions are named by their index; the path of the one in force is there for readers."""
 
     name: str
+    path: str
     definition: int
     definitions: tuple[int, ...] = ()
     start_places: Mapping[int, int]
@@ -113,6 +114,7 @@ def take(engine: Engine) -> EngineState:
         job_classes=tuple(
             ClassState(
                 name=one.name,
+                path=one.definition.path,
                 definition=definitions[one.definition],
                 definitions=tuple(definitions[each] for each in one.definitions),
                 start_places=_take_places(one.start_places),

@@ -26,8 +26,8 @@ class Leftovers:
         self._kernel = kernel
         self._log = log
         self._loop = loop
-        self._title = title
-        self._sessions = frozenset(sessions)
+        self.title = title
+        self.sessions = frozenset(sessions)
 
     def end(self, number: int, timeout: float) -> None:
         """Send them the signal `number`, and KILL after `timeout` seconds to those that are there still."""
@@ -50,14 +50,14 @@ class Leftovers:
             stat = self._kernel.stat(pid)
             if stat is None or stat.has_ended or pid == self._kernel.own_pid():
                 continue
-            if stat.session in self._sessions or stat.group in self._sessions:
+            if stat.session in self.sessions or stat.group in self.sessions:
                 found[pid] = stat.start_time
         return found
 
     def _send(self, pids: Iterable[int], number: int) -> None:
         name = signal_name(number)
         for pid in pids:
-            which = f"{self._title} leftover process ({pid})"
+            which = f"{self.title} leftover process ({pid})"
             self._log.info(f"Sending {name} signal to {which}")
             try:
                 self._kernel.kill(pid, number)

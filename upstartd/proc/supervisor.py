@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping  # noqa: TC003 - state/codec.py reads the annotations
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,6 +86,16 @@ class Process:
         return self.pid != self.session
 
 
+@dataclass(frozen=True, slots=True)
+class SupervisorState:
+    """What a supervisor hands on over a re-execution. The descriptors in it have to stay open."""
+
+    processes: tuple[Process, ...]
+    newborn: Mapping[int, int]
+    strays: tuple[int, ...]
+    lost: Mapping[int, tuple[str, tuple[int, ...]]]  # by the instance: the title and sessions of its leftovers
+
+
 class Supervisor:
     """Starts, follows, signals and collects the processes of all instances.
 
@@ -123,6 +134,30 @@ class Supervisor:
     def pids(self) -> list[int]:
         """Every process that is supervised."""
         return list(self._by_pid)
+
+    # -- over a re-execution --------------------------------------------------------------------------------
+
+    def take_state(self) -> SupervisorState:
+        """All that is known of processes. What could not be forked yet is not in it: the engine asks again."""
+        return SupervisorState(
+            tuple(replace(one, pidfd=None) for one in self._processes.values()),
+            dict(self._newborn),
+            tuple(self._strays),
+            {instance: (one.title, tuple(one.sessions)) for instance, one in self._lost.items()},
+        )
+
+    def put_state(self, state: SupervisorState) -> None:
+        """Take over processes that another supervisor has started in this process. Call reap() afterwards."""
+        self._newborn = dict(state.newborn)
+        self._strays = set(state.strays)
+        for instance, (title, sessions) in state.lost.items():
+            self._lost[instance] = Leftovers(self._kernel, self._log, self._loop, title, sessions)
+        for process in state.processes:
+            self._processes[process.instance, process.name] = self._by_pid[process.pid] = process
+            if process.report is not None:
+                self._watch_report(process, process.report)
+            if process.is_followed:
+                self._watch_end(process)
 
     def _enter(self, do: Callable[..., None], *arguments: object) -> None:
         """Do something and then deliver what came of it, in order: not in the midst, as the answer may be a call."""
@@ -172,7 +207,10 @@ class Supervisor:
         if child.report is None:
             self._happened(process, News.EXECUTED)
         else:
-            self._loop.add_reader(child.report, partial(self._enter, self._read_report, process))
+            self._watch_report(process, child.report)
+
+    def _watch_report(self, process: Process, report: int) -> None:
+        self._loop.add_reader(report, partial(self._enter, self._read_report, process))
 
     def _spawn_failed(self, instance: int, process: ProcessName, title: str, reason: str) -> None:
         self._log.warn(f"Failed to spawn {title} {process.value} process: {reason}")
@@ -339,13 +377,17 @@ class Supervisor:
         self._unwatch_end(process)
         process.pid = child
         self._by_pid[child] = process
+        self._watch_end(process)
+        self._happenings.append(MainFollowed(process.instance, child))
+
+    def _watch_end(self, process: Process) -> None:
+        """Have the kernel tell of the end of a followed process, which may be somebody else's child."""
         try:
-            process.pidfd = self._kernel.pidfd_open(child)
+            process.pidfd = self._kernel.pidfd_open(process.pid)
             self._loop.add_reader(process.pidfd, partial(self._enter, self._followed_ended, process))
         except OSError as error:
             # Its end is looked for whenever any process ends then, which is later, but not never.
             self._log.debug(f"cannot watch {process.label}: {error.strerror}")
-        self._happenings.append(MainFollowed(process.instance, child))
 
     def _take_newborn(self, process: Process) -> None:
         """The followed child may have been seen standing still before its parent's fork was told of."""

@@ -20,9 +20,8 @@ from upstartd.engine.states import Goal, State
 _Decoder = Callable[[Any, str], Any]
 _Value = TypeVar("_Value")
 
-# Whose members are spelt by name with this before it, as readers of the state expect (runtime specification, 10).
-_PREFIX = "JOB_"
-_BY_NAME = (Goal, State)
+# What stands before the names of these members, as readers of the state expect (runtime specification, 10).
+_PREFIXES: dict[type, str] = {Goal: "JOB_", State: "JOB_"}
 
 
 class DecodeError(ValueError):
@@ -36,7 +35,8 @@ def encode(value: object) -> Any:
     """`value` as what json.dumps() takes. A field of a dataclass that has its default is left out."""
     match value:
         case enum.Enum():
-            return _PREFIX + value.name if isinstance(value, _BY_NAME) else value.value
+            # A word means the same in every version, the number of a member without one does not.
+            return value.value if isinstance(value, str) else _PREFIXES.get(type(value), "") + value.name
         case None | bool() | int() | float() | str():
             return value
         case tuple() | list():

@@ -1,0 +1,86 @@
+"""The daemon's whole state as one JSON object: what GetState shows, and what a re-execution hands on.
+
+What the first keys are called, and how goals and states are spelt, is an interface; the rest is versioned. What
+comes back is either a whole state or a StateError. Source: runtime specification, sections 9 and 10.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from upstartd.engine.snapshot import EngineState
+from upstartd.log import Priority
+from upstartd.proc.supervisor import SupervisorState  # noqa: TC001 - codec.py reads the annotations
+from upstartd.state.codec import DecodeError, decode, encode
+
+VERSION = 1
+
+
+class StateError(ValueError):
+    """A text that is no state of this version; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonState:
+    """All that the next daemon needs to go on as if nothing had happened.
+
+    `bus_address` is the bus that a session was told of. The descriptors in `engine` and `processes` stay open.
+    """
+
+    bus_address: str | None
+    log_priority: str
+    engine: EngineState
+    processes: SupervisorState
+
+    def descriptors(self) -> list[int]:
+        """The open files that the state is about."""
+        files = {event.file for event in self.engine.events if event.file is not None}
+        files |= {file for one in self._instances() for file in (*one.files, *one.next_files)}
+        files |= {process.report for process in self.processes.processes if process.report is not None}
+        return sorted(files)
+
+    def _instances(self) -> list[Any]:
+        return [one for job_class in self.engine.job_classes for one in job_class.jobs]
+
+
+def to_json(state: DaemonState, conf_sources: list[dict[str, object]]) -> str:
+    """The state as text. `conf_sources` are the job directories as JobSources.describe() gives them, for readers."""
+    return json.dumps(
+        {
+            "version": VERSION,
+            "sessions": [],
+            "control_bus_address": state.bus_address,
+            **encode(state.engine),
+            "conf_sources": conf_sources,
+            "log_priority": state.log_priority,
+            "processes": encode(state.processes),
+        }
+    )
+
+
+def from_json(text: str) -> DaemonState:
+    """The state that to_json() made the text from. Raises StateError."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as why:
+        raise StateError(f"this is no JSON: {why}") from None
+    if not isinstance(data, dict) or data.get("version") != VERSION:
+        raise StateError(f"this is no state of version {VERSION}")
+    engine = {field.name: data[field.name] for field in dataclasses.fields(EngineState) if field.name in data}
+    whole = {
+        "bus_address": data.get("control_bus_address"),
+        "log_priority": data.get("log_priority"),
+        "engine": engine,
+        "processes": data.get("processes"),
+    }
+    try:
+        state = decode(DaemonState, whole)
+        Priority.from_word(state.log_priority)
+    except DecodeError as why:
+        raise StateError(str(why)) from None
+    except ValueError as why:
+        raise StateError(f"there is no log priority {why}") from None
+    return state
