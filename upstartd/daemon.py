@@ -198,6 +198,7 @@ class Daemon:
     def take_in_file_changes(self) -> None:
         """Read the job files whose changes the watches have already seen."""
         self._submit_all(self._watch.drain())
+        self._poll_if_needed()
 
     def reload_configuration(self) -> None:
         """Read every job directory again."""
@@ -207,15 +208,16 @@ class Daemon:
     def _load(self) -> None:
         """Read every job directory."""
         self._submit_all(self._sources.load())
+        self._poll_if_needed()
+
+    def _poll_if_needed(self) -> None:
+        """What the kernel does not tell of is looked for from time to time, as long as that is so."""
         if self._poll is None and self._watch.interval is not None:
             self._poll = self._loop.call_later(self._watch.interval, self._look_for_changes)
 
     def _look_for_changes(self) -> None:
-        """What the kernel does not tell of is looked for from time to time, as long as that is so."""
         self._poll = None
         self.take_in_file_changes()
-        if self._watch.interval is not None:
-            self._poll = self._loop.call_later(self._watch.interval, self._look_for_changes)
 
     def _submit_all(self, changes: Iterable[JobFiles]) -> None:
         for files in changes:
