@@ -41,6 +41,7 @@ class Daemon:
         self._session = "--session" in arguments
         self._bus = bus
         self._log = scratch / "upstartd.log"
+        self.pass_files: tuple[int, ...] = ()  # descriptors that the daemon is to find open
         self._command = [str(PROGRAMS / "upstartd"), *(["--confdir", str(self.init)] if confdir else []),
                          "--logdir", str(scratch / "log"), *arguments]
         nobody = f"unix:path={scratch}/no-bus"  # so that no bus of this machine is ever spoken to
@@ -59,7 +60,8 @@ class Daemon:
     def __enter__(self) -> Daemon:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(self._command, env=self.environ, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT, start_new_session=True)
+                                            stderr=subprocess.STDOUT, start_new_session=True,
+                                            pass_fds=self.pass_files)
         try:
             wait_until(self._can_be_called, "the daemon to be there")
         except BaseException:

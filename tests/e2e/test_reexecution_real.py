@@ -1,0 +1,211 @@
+"""A daemon that executes itself anew keeps its jobs, their processes, and everything that was under way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from jeepney import DBusAddress, MessageType, new_method_call
+from jeepney.io.blocking import DBusConnection, prep_socket
+from jeepney.io.common import MessageFilters
+from support.daemon import Daemon
+from support.waiting import LIMIT, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MANAGER = DBusAddress("/com/ubuntu/Upstart", "com.ubuntu.Upstart", "com.ubuntu.Upstart0_6")
+
+
+class Peer(DBusConnection):
+    """A connection to the daemon's own socket: no bus, so no Hello."""
+
+    def __init__(self, address: str) -> None:
+        super(DBusConnection, self).__init__(prep_socket("\0" + address.partition("abstract=")[2]))
+        self._filters = MessageFilters()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    with Daemon(tmp_path, "--user", "--verbose") as one:
+        yield one
+
+
+def connect(daemon: Daemon) -> Peer:
+    return Peer(daemon.environ["UPSTART_SESSION"])
+
+
+def restart(daemon: Daemon) -> None:
+    """Call Restart, which is never answered, and wait for the new daemon's socket."""
+    with connect(daemon) as peer:
+        peer.send(new_method_call(MANAGER, "Restart"))
+        assert_cut_off(peer)
+
+    def answers() -> bool:
+        try:
+            with connect(daemon) as peer:
+                peer.send_and_get_reply(new_method_call(MANAGER, "GetAllJobs"), timeout=LIMIT)
+        except OSError:  # what was the old daemon's socket a moment ago
+            return False
+        return True
+
+    wait_until(answers, "the new daemon")
+
+
+def assert_cut_off(peer: Peer) -> None:
+    """The connection ends without an answer; signals may come before."""
+    try:
+        while True:
+            assert peer.receive(timeout=LIMIT).header.message_type is MessageType.signal
+    except (ConnectionError, EOFError):
+        return
+
+
+def state(daemon: Daemon) -> dict[str, object]:
+    with connect(daemon) as peer:
+        found: dict[str, object] = json.loads(peer.send_and_get_reply(new_method_call(MANAGER, "GetState")).body[0])
+        return found
+
+
+def pid_of(status: str) -> int:
+    return int(status.rsplit(maxsplit=1)[1])
+
+
+def test_a_service_keeps_its_process_and_is_stopped_as_ever(daemon: Daemon) -> None:
+    daemon.write_job("web", "exec sleep 1000\n")
+    before = daemon.run("start", "web")
+    restart(daemon)
+    assert daemon.run("status", "web") == before
+    assert daemon.process.poll() is None
+    assert daemon.run("stop", "web") == "web stop/waiting\n"
+    wait_until(lambda: not os.path.exists(f"/proc/{pid_of(before)}"), "the end of the process")
+
+
+def test_a_process_that_ends_later_is_respawned_in_its_old_window(daemon: Daemon) -> None:
+    daemon.write_job("web", "respawn\nrespawn limit 2 600\nexec sleep 1000\n")
+    pid = pid_of(daemon.run("start", "web"))
+    for _ in range(2):
+        os.kill(pid, signal.SIGKILL)
+        old = pid
+        pid = wait_until(lambda old=old: new_main(daemon, old), "the respawned process")
+        restart(daemon)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: daemon.run("status", "web") == "web stop/waiting\n", "the end of the job")
+    assert "web respawning too fast, stopped" in daemon.log()
+
+
+def new_main(daemon: Daemon, old: int) -> int | None:
+    status = daemon.run("status", "web")
+    return pid_of(status) if "start/running, process" in status and pid_of(status) != old else None
+
+
+def test_a_kill_timeout_that_runs_goes_on(daemon: Daemon) -> None:
+    daemon.write_job("stubborn", f"kill timeout 2\nscript\n  trap '' TERM\n  echo > {daemon.scratch}/ready\n"
+                                 "  while :; do sleep 0.1; done\nend script\n")
+    pid = pid_of(daemon.run("start", "stubborn"))
+    wait_until((daemon.scratch / "ready").exists, "the trap to be set")
+    daemon.run("stop", "--no-wait", "stubborn")
+    restart(daemon)
+    assert daemon.run("status", "stubborn") == f"stubborn stop/killed, process {pid}\n"
+    wait_until(lambda: daemon.run("status", "stubborn") == "stubborn stop/waiting\n", "the end of the job")
+    assert f"Sending KILL signal to stubborn main process ({pid})" in daemon.log()
+
+
+def test_an_expect_in_progress_still_finds_its_daemon(daemon: Daemon) -> None:
+    go = daemon.scratch / "go"
+    daemon.write_job("forks", f"expect fork\nscript\n  until [ -e {go} ]; do :; done\n  sleep 1000 &\nend script\n")
+    daemon.run("start", "--no-wait", "forks")
+    wait_until(lambda: "start/spawned" in daemon.run("status", "forks"), "main to be awaited")
+    first = pid_of(daemon.run("status", "forks"))
+    restart(daemon)
+    go.touch()
+    wait_until(lambda: "start/running" in daemon.run("status", "forks"), "the fork to be followed")
+    main = pid_of(daemon.run("status", "forks"))
+    assert main != first
+    daemon.run("stop", "forks")
+    wait_until(lambda: not os.path.exists(f"/proc/{main}"), "the end of the followed process")
+
+
+def test_what_waiting_callers_asked_for_goes_on_though_they_are_cut_off(daemon: Daemon) -> None:
+    go = daemon.scratch / "go"
+    daemon.write_job("slow", f"start on begin\ntask\nscript\n  until [ -e {go} ]; do sleep 0.05; done\nend script\n")
+    daemon.write_job("after", "start on stopped slow RESULT=ok\nexec sleep 1000\n")
+    with connect(daemon) as waiting:
+        waiting.send(new_method_call(MANAGER, "EmitEvent", "sasb", ("begin", [], True)))
+        wait_until(lambda: "start/running" in daemon.run("status", "slow"), "the task")
+        restart(daemon)
+        assert_cut_off(waiting)
+    go.touch()
+    wait_until(lambda: "start/running" in daemon.run("status", "after"), "the job that waits for the task")
+
+
+def test_half_a_condition_the_environment_and_the_log_priority_are_kept(daemon: Daemon) -> None:
+    daemon.write_job("pair", "start on left and right\nexec sleep 1000\n")
+    daemon.run("initctl", "emit", "--no-wait", "left")
+    daemon.run("initctl", "set-env", "--global", "KEPT=yes")
+    daemon.run("initctl", "log-priority", "warn")
+    restart(daemon)
+    assert daemon.run("initctl", "log-priority") == "warn\n"
+    assert daemon.run("initctl", "get-env", "--global", "KEPT") == "yes\n"
+    daemon.run("initctl", "emit", "right")
+    assert "start/running" in daemon.run("status", "pair")
+
+
+def test_the_session_file_and_address_stay(daemon: Daemon) -> None:
+    before = daemon.run("initctl", "list-sessions")
+    restart(daemon)
+    assert before == f"{daemon.process.pid} {daemon.environ['UPSTART_SESSION']}\n"
+    assert daemon.run("initctl", "list-sessions") == before
+
+
+def test_a_job_whose_file_went_in_the_gap_is_gone_and_one_that_came_is_there(daemon: Daemon) -> None:
+    old = daemon.write_job("old", "exec sleep 1000\n")
+    new_text = "exec sleep 1000\n"
+    daemon.run("status", "old")
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    old.unlink()
+    daemon.write_job("new", new_text)
+    os.kill(daemon.process.pid, signal.SIGCONT)
+    restart(daemon)
+    assert daemon.run("initctl", "list") == "new stop/waiting\n"
+
+
+def test_it_can_be_done_again_and_again(daemon: Daemon) -> None:
+    daemon.write_job("web", "exec sleep 1000\n")
+    before = daemon.run("start", "web")
+    restart(daemon)
+    files = len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+    for _ in range(5):
+        restart(daemon)
+    assert daemon.run("status", "web") == before
+    # One more may be a connection whose end the daemon has yet to notice; a file left open would be five more.
+    assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) <= files + 1
+
+
+def test_the_state_has_the_keys_that_readers_know(daemon: Daemon) -> None:
+    daemon.write_job("web", "exec sleep 1000\n")
+    daemon.run("start", "web")
+    found = state(daemon)
+    known = {"sessions", "events", "control_bus_address", "job_environment", "job_classes", "conf_sources"}
+    assert known <= found.keys()
+    assert found["job_classes"][0]["jobs"][0]["state"] == "JOB_RUNNING"  # type: ignore[index]  # it is JSON
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99}', '{"version": 1}'])
+def test_a_state_that_cannot_be_read_is_said_and_kept_and_the_daemon_starts_afresh(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "state"
+    file.write_text(text)
+    descriptor = os.open(file, os.O_RDONLY)
+    os.set_inheritable(descriptor, True)
+    daemon = Daemon(tmp_path, "--user", "--restart", "--state-fd", str(descriptor))
+    daemon.write_job("web", "exec true\n")
+    daemon.pass_files = (descriptor,)
+    with daemon:
+        os.close(descriptor)
+        assert "init: Failed to read serialisation data - reverting to stateless re-exec\n" in daemon.log()
+        assert daemon.run("status", "web") == "web stop/waiting\n"
+        assert (tmp_path / "log" / "upstart.state").read_text() == text
