@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -150,8 +151,15 @@ def test_make_run_leaves_somebody_with_a_terminal_in_a_shell_that_talks_to_the_d
     assert list(tmp_path.iterdir()) == []
 
 
-def test_make_run_plays_the_tutorial_and_ends_well(tmp_path: Path) -> None:
-    environ = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "TMPDIR": str(tmp_path)}
+@pytest.mark.parametrize("node", [True, False])
+def test_make_run_plays_the_tutorial_and_ends_well(tmp_path_factory: pytest.TempPathFactory, node: bool) -> None:
+    tmp_path, programs = tmp_path_factory.mktemp("tmp"), tmp_path_factory.mktemp("bin")
+    for name in ("cat", "date", "echo", "grep", "rm", *(["node"] if node else [])):
+        program = shutil.which(name)
+        if program is None:
+            pytest.skip(f"{name} is not installed")
+        (programs / name).symlink_to(program)
+    environ = {"PATH": str(programs), "HOME": "/nowhere", "TMPDIR": str(tmp_path)}
     played = subprocess.run([sys.executable, TUTORIAL / "run.py"], env=environ, cwd=ROOT, stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, timeout=120, check=False)
     assert (played.returncode, played.stderr) == (0, ""), played
@@ -161,5 +169,6 @@ def test_make_run_plays_the_tutorial_and_ends_well(tmp_path: Path) -> None:
                      "broken.conf:4: Illegal interval", "start: Unknown job: broken", "hello, world\n",
                      "hello state changed from post-start to running\n", "The daemon has ended, with status 0.\n"):
         assert expected in said
+    assert ("Python's own web server stands in for it" in said) is not node
     assert said.count("testjob ran at ") == 1 + 2  # after the start, and after the event
     assert list(tmp_path.iterdir()) == []
