@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
-from support.bus_host import MANAGER, ROOT, SERVICE, HostForTests, Refused, Served, job_path
 
+from support.bus_host import MANAGER, ROOT, SERVICE, HostForTests, Refused, Served, job_path
 from upstartd.conf.model import Command, Definition, EventPattern, JobConfig, JobFiles, Operator, ProcessName
 from upstartd.engine import inputs
 from upstartd.errors import FREEDESKTOP, UPSTART, BusError

@@ -7,10 +7,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.bus_host import MANAGER, ROOT, Served, job_path
 from support.dbus_daemon import DBusDaemon
 from support.waiting import LIMIT
-
 from upstartd.bus.bus_keeper import BusKind
 from upstartd.log import Priority
 

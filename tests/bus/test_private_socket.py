@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jeepney import DBusAddress, HeaderFields, new_method_call
+
 from support.bus_host import MANAGER, ROOT, Client, Refused, Served, job_path, open_files
 from support.waiting import LIMIT, wait_until
-
 from upstartd.bus import calls, connections, encode, listener
 from upstartd.bus.encode import encode_call, encode_error, encode_return, encode_signal
 from upstartd.conf.model import Command, EventPattern, JobConfig, ProcessName

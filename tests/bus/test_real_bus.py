@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jeepney import MatchRule, message_bus
+
 from support.bus_host import MANAGER, ROOT, Client, HostForTests, Refused, Served, job_path
 from support.dbus_daemon import DBusDaemon
 from support.waiting import wait_until
-
 from upstartd.bus import interfaces, methods
 from upstartd.bus.bus_keeper import BusKind
 from upstartd.errors import FREEDESKTOP, BadAddress, BusError, OperationFailed

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from support.bus_host import MANAGER, ROOT, HostForTests, Served, open_files
 from support.waiting import LIMIT, wait_until
-
 from upstartd.bus import bus_keeper, message_bus
 from upstartd.bus.auth import ServerHandshake
 from upstartd.bus.bus_keeper import BusKind

@@ -11,6 +11,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.daemon import Daemon
 from support.waiting import LIMIT, wait_until
 

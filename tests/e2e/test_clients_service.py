@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.daemon import PROGRAMS, Daemon
 from support.dbus_daemon import DBusDaemon
 from support.namespaces import network_namespace

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.daemon import Daemon
 from support.namespaces import network_namespace
 from support.waiting import LIMIT, wait_until

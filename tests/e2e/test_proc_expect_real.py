@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.supervising import Supervised
 from support.waiting import wait_until
-
 from upstartd.conf.model import Expect, ProcessName
 from upstartd.engine.inputs import MainFollowed, MainReady, ProcessEnded
 

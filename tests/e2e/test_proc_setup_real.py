@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from support.supervising import PATH, Supervised
 from support.waiting import wait_until
-
 from upstartd.conf.model import Console, Expect, ProcessName, ResourceLimit
 from upstartd.engine.inputs import MainReady
 

@@ -11,6 +11,7 @@ import pytest
 from jeepney import DBusAddress, MessageType, new_method_call
 from jeepney.io.blocking import DBusConnection, prep_socket
 from jeepney.io.common import MessageFilters
+
 from support.daemon import Daemon
 from support.waiting import LIMIT, wait_until
 

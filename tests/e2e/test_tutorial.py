@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.daemon import Daemon
 from support.terminal import run_in_terminal
 from support.tutorial import ROOT, TUTORIAL, copy_job, copy_programs, fetch, free_port

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.daemon import Daemon
 from support.dbus_daemon import DBusDaemon
 from support.namespaces import network_namespace

@@ -7,8 +7,8 @@ from typing import Any
 from dbus_next.signature import Variant
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bus_host import HostForTests, Silent
 
+from support.bus_host import HostForTests, Silent
 from upstartd.bus.dispatch import Dispatcher
 from upstartd.bus.encode import encode_call
 from upstartd.bus.interfaces import METHODS, Member

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.scripted_kernel import METHODS, Executed, Exited, InTurn, ScriptedKernel, refusal, spawn_effect
 
+from support.scripted_kernel import METHODS, Executed, Exited, InTurn, ScriptedKernel, refusal, spawn_effect
 from upstartd.conf.model import Console, Expect, ProcessName, ResourceLimit
 from upstartd.proc.command import environment, invocation
 from upstartd.proc.kernel import User

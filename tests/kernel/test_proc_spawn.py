@@ -6,8 +6,8 @@ import errno
 from typing import Any
 
 import pytest
-from support.scripted_kernel import Executed, Exited, InTurn, ScriptedKernel, refusal, spawn_effect
 
+from support.scripted_kernel import Executed, Exited, InTurn, ScriptedKernel, refusal, spawn_effect
 from upstartd.conf.model import Console, Expect
 from upstartd.proc.setup import Defaults, SetupFailed
 from upstartd.proc.spawn import Child, OutOfResources, Spawner

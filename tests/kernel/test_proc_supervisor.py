@@ -7,6 +7,7 @@ from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1
 from typing import Any
 
 import pytest
+
 from support.scripted_kernel import (
     AT_EXEC,
     AT_FORK,
@@ -22,7 +23,6 @@ from support.scripted_kernel import (
     spawn_effect,
     stopped,
 )
-
 from upstartd.conf.model import Expect, ProcessName
 from upstartd.engine.effects import KillLeftovers, KillProcess, ReloadProcess
 from upstartd.engine.inputs import MainFollowed, MainReady, ProcessEnded, ProcessForked, SpawnFailed

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 
 import pytest
-from support.scripted_kernel import AT_EXEC, AT_FORK, CONTINUED, NEWBORN, held, stopped
 
+from support.scripted_kernel import AT_EXEC, AT_FORK, CONTINUED, NEWBORN, held, stopped
 from upstartd.conf.model import Expect
 from upstartd.proc.track import (
     FIRST_AWAITED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import settings
+
 from support.engine_machine import EngineMachine
 
 TestEngineInvariants = EngineMachine.TestCase

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from hypothesis import settings
 from hypothesis.stateful import rule
-from support.engine_machine import EngineMachine
 
+from support.engine_machine import EngineMachine
 from upstartd.conf.model import JobFiles
 from upstartd.engine import snapshot
 from upstartd.engine.core import Engine

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from jeepney import HeaderFields, Message, MessageFlag, MessageType, Parser, new_error, new_method_return, new_signal
 from jeepney.wrappers import DBusAddress
+
 from upstartd_clients import initctl
 from upstartd_clients.output import Output, guarded
 

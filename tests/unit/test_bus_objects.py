@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bus_host import HostForTests, Silent
 
+from support.bus_host import HostForTests, Silent
 from upstartd.bus import interfaces, objects
 from upstartd.bus.objects import escape, find, instance_path, introspect, job_path, unescape
 from upstartd.conf.model import Command, JobConfig, ProcessName

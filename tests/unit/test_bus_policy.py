@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.bus_host import HostForTests
 
+from support.bus_host import HostForTests
 from upstartd.bus import interfaces, policy
 from upstartd.errors import PermissionDenied
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from upstartd_clients.check_config import Checker
 from upstartd_clients.upstart import Condition, Conditions
 

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.scripted_upstart import Ran
 from upstartd_clients.checkconf import run
 from upstartd_clients.output import Output

@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.scripted_upstart import ScriptedUpstart
 from upstartd_clients import initctl
 from upstartd_clients.connect import (

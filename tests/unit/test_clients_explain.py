@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.scripted_upstart import Answers, Fault, Ran, Reply, ScriptedUpstart, run_initctl, unknown_job
 from upstartd_clients.connect import Way
 from upstartd_clients.errors import BadAnswer

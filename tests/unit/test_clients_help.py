@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from support.scripted_upstart import Ran, run_initctl
 from upstartd_clients import actions
 from upstartd_clients.commands import COMMANDS, GLOBAL_OPTIONS

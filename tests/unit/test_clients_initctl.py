@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from jeepney import Endianness, Header, Message, MessageType, new_method_return
+
 from support.scripted_upstart import (
     GONE,
     HANG_UP,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from upstartd.places import SYSTEM_SOCKET
 from upstartd_clients.connect import PRIVATE_ADDRESS
 from upstartd_clients.upstart import METHODS, PROPERTY_TYPES
-
-from upstartd.places import SYSTEM_SOCKET
 
 DBUS = Path(__file__).parents[2] / "dbus"
 

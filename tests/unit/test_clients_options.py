@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from upstartd_clients.errors import UsageError
 from upstartd_clients.options import Arguments, Given, Option
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from upstartd_clients.conditions import event_of, operators
 from upstartd_clients.errors import BadAnswer
 from upstartd_clients.render import bracketed, config_lines, status_lines, stopped

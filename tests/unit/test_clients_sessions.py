@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.scripted_upstart import run_initctl
 from upstartd_clients.errors import LocalError
 from upstartd_clients.sessions import Session, find_sessions

@@ -6,9 +6,9 @@ Source: lifecycle specification, sections 2, 3 and 12; design, 1, 3 and 5.
 from __future__ import annotations
 
 import pytest
+
 from support.jobs import both, job, on, service
 from support.stage import TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
-
 from upstartd.conf.model import Expect
 from upstartd.engine import inputs
 from upstartd.engine.effects import InstanceRef

@@ -8,9 +8,9 @@ import re
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+
 from support.jobs import both, either, job, on, service
 from support.stage import Stage
-
 from upstartd.conf.model import Condition, EventPattern, Operator
 from upstartd.engine.condition import Places, event_names
 from upstartd.engine.event import Event, EventQueue

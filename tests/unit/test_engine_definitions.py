@@ -7,9 +7,9 @@ section 3; design, 14.
 from __future__ import annotations
 
 import pytest
+
 from support.jobs import both, either, job, on, service
 from support.stage import Stage
-
 from upstartd.conf.model import Condition, Definition, JobConfig
 from upstartd.engine.states import State
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from support.jobs import both, job, on, service
 from support.stage import Stage
-
 from upstartd.engine import inputs
 from upstartd.engine.states import State
 from upstartd.log import Priority

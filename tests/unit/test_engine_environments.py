@@ -6,9 +6,9 @@ Source: lifecycle specification, section 6; events specification, sections 2, 9 
 from __future__ import annotations
 
 import pytest
+
 from support.jobs import both, job, on, service
 from support.stage import Stage
-
 from upstartd.conf.model import JobConfig, ProcessName
 from upstartd.engine import effects, inputs
 from upstartd.errors import InvalidArgs, UnknownJob, UnknownJobInstance

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from support.jobs import job, on, service
 from support.stage import TO_RUNNING, TO_SPAWNED, Stage
-
 from upstartd.conf.model import Expect, ProcessName, RespawnLimit
 from upstartd.engine import effects, inputs
 from upstartd.engine.states import Goal, State

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from support.jobs import both, either, job, on, service
 from support.stage import TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
-
 from upstartd.conf.model import RespawnLimit
 
 

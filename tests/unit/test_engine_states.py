@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from support.jobs import job, on, service
 from support.stage import TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
-
 from upstartd.conf.model import ProcessName
 from upstartd.engine import inputs
 from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State, next_state

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from support.jobs import job, service
 from support.stage import Stage
-
 from upstartd.engine import inputs
 from upstartd.engine.timers import Timers
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from support.stage import Stage
 
+from support.stage import Stage
 from upstartd.conf.parser import parse
 from upstartd.engine import snapshot
 from upstartd.engine.core import Engine
