@@ -6,11 +6,13 @@ Source: events specification, sections 2 to 5, 11 and 13; lifecycle specificatio
 from __future__ import annotations
 
 import pytest
-from support.jobs import both, job, on, service
-from support.stage import Stage
 
+from support.jobs import both, either, job, on, service
+from support.stage import Stage
 from upstartd.conf.model import Definition, JobFiles
-from upstartd.engine import inputs
+from upstartd.engine import core, inputs, snapshot
+from upstartd.engine.core import Engine
+from upstartd.engine.effects import LogLine
 from upstartd.engine.states import State
 from upstartd.log import Priority
 
@@ -539,6 +541,47 @@ def test_a_file_is_closed_with_an_event_that_nobody_wants_or_that_is_refused() -
     stage.emit("", file=8)
     stage.emit("nobody", "bad", file=9)
     assert stage.closed == [7, 8, 9]
+
+
+# -- floods -------------------------------------------------------------------------------------------------------
+
+
+def flood(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """A job without processes that is stopped as soon as it has started, and started as soon as it has stopped."""
+    monkeypatch.setattr(core, "_MOST_EVENTS", 50)
+    stage = Stage.of(flip=job(start_on=either(on("go"), on("stopped", "flip")), stop_on=on("started", "flip")))
+    stage.emit("go", wait=False)
+    return stage
+
+
+def test_jobs_that_start_one_another_without_end_leave_a_turn_to_everything_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = flood(monkeypatch)
+    for _ in range(3):
+        assert stage.engine.next_deadline() == 0.0
+        stage.step(inputs.TimePassed())
+    call = stage.emit("other")
+    assert stage.answers[call] is None
+    stage.define("flip", None)
+    for _ in range(2):
+        stage.step(inputs.TimePassed())
+    assert stage.engine.next_deadline() is None
+    assert not stage.engine.classes
+    assert stage.log == [(Priority.WARN, "50 events in a row and no end: do jobs start one another?")]
+
+
+def test_a_flood_goes_on_in_another_engine_as_it_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = flood(monkeypatch)
+    other = Engine({}, {})
+    snapshot.put(snapshot.take(stage.engine), other)
+    for _ in range(3):
+        one, two = (
+            [effect for effect in engine.step(inputs.TimePassed(), stage.now) if not isinstance(effect, LogLine)]
+            for engine in (stage.engine, other)
+        )
+        assert one == two
+        assert len(one) > 100
 
 
 # -- what is said -------------------------------------------------------------------------------------------------

@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from upstartd.engine.job_class import JobClass
 
 
+# So many events are handled before anything else gets its turn again: more than any number of sensible jobs make.
+_MOST_EVENTS = 10_000
+
+
 class Engine:
     """The pure core of the daemon. Arguments as for World."""
 
@@ -65,6 +69,7 @@ class Engine:
         self._lifecycle = Lifecycle(self.world)
         self._offering = Offering(self.world, self._lifecycle)
         self.ending = Ending(self.world, self._lifecycle)
+        self._is_flooded = False  # the queue has not come to its end for a while, and the log says so
         self._handlers: dict[type, Callable[[Any], None]] = {
             JobFiles: self._job_files,
             inputs.StartJob: self._start_job,
@@ -108,9 +113,9 @@ class Engine:
             caller = getattr(what, "caller", None)
             if caller is not None:
                 world.effect(ReplyError(caller, error))
-        world.queue.run(self._offering.offer, self._finish)
+        self._run_queue()
         self.ending.check()
-        world.queue.run(self._offering.offer, self._finish)
+        self._run_queue()
         return world.effects
 
     def resume(self) -> list[Effect]:
@@ -122,8 +127,8 @@ class Engine:
         return self.world.effects
 
     def next_deadline(self) -> float | None:
-        """When the engine wants to be told that time has passed; None: never."""
-        return self.world.timers.next()
+        """When the engine wants to be told that time has passed; None: never. What lies in the past is now."""
+        return self.world.timers.next() if self.world.queue.is_at_rest else 0.0
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -164,6 +169,15 @@ class Engine:
         return [f"{name}={value}" for name, value in self._table(details).items()]
 
     # -- the queue --------------------------------------------------------------------------------------
+
+    def _run_queue(self) -> None:
+        queue = self.world.queue
+        queue.run(self._offering.offer, self._finish, _MOST_EVENTS)
+        if queue.is_at_rest:
+            self._is_flooded = False
+        elif not self._is_flooded:
+            self._is_flooded = True
+            self.world.log(Priority.WARN, "%s events in a row and no end: do jobs start one another?", _MOST_EVENTS)
 
     def _finish(self, event: Event) -> None:
         """Nothing holds the event any more: what waits for it goes on, then everybody is told."""

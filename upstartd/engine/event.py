@@ -57,7 +57,7 @@ class EventQueue:
     def __init__(self) -> None:
         self.events: dict[int, Event] = {}
         self.last_number = 0
-        self._at = 0  # the number of the event that is being looked at; 0 between runs
+        self.at = 0  # the number of the event that is being looked at, or was last; 0 between rounds
         self._this_round: list[int] = []
         self._next_round: list[int] = []
 
@@ -68,12 +68,17 @@ class EventQueue:
         self.events[event.number] = event
         self._wake(event)
 
-    def restore(self, events: Iterable[Event], last_number: int) -> None:
-        """Make this the queue that held these events, which have been offered, and had given that number last."""
-        self.last_number = last_number
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to offer and nothing to finish."""
+        return not (self._this_round or self._next_round)
+
+    def restore(self, events: Iterable[Event], last_number: int, at: int) -> None:
+        """Make this the queue that held these events, had given `last_number` last, and had come to `at`."""
+        self.last_number, self.at = last_number, at
         for event in events:
             self.events[event.number] = event
-            if not event.holds:
+            if not event.offered or not event.holds:
                 self._wake(event)
 
     def hold(self, event: Event) -> None:
@@ -91,24 +96,31 @@ class EventQueue:
         if event.queued:
             return
         event.queued = True
-        heap = self._this_round if self._at and event.number > self._at else self._next_round
+        heap = self._this_round if self.at and event.number > self.at else self._next_round
         heapq.heappush(heap, event.number)
 
-    def run(self, offer: Callable[[Event], None], finish: Callable[[Event], None]) -> None:
-        """Offer what is new and finish what nothing holds, round after round, until neither is left."""
-        while self._next_round:
-            self._this_round, self._next_round = self._next_round, []
-            while self._this_round:
-                self._at = heapq.heappop(self._this_round)
-                event = self.events[self._at]
+    def run(self, offer: Callable[[Event], None], finish: Callable[[Event], None], most: int) -> None:
+        """Offer what is new and finish what nothing holds, round after round, until neither is left.
+
+        Jobs can start and stop one another without end: after `most` events the run stops where it is, and
+        the next one goes on from there.
+        """
+        for _ in range(most):
+            if self.is_at_rest:
+                return
+            if not self._this_round:
+                self._this_round, self._next_round = self._next_round, []
+            self.at = heapq.heappop(self._this_round)
+            event = self.events[self.at]
+            event.queued = False
+            if not event.offered:
+                event.offered = True
+                # It may be let go by the last of its holders while it is still being offered.
+                event.queued = True
+                offer(event)
                 event.queued = False
-                if not event.offered:
-                    event.offered = True
-                    # It may be let go by the last of its holders while it is still being offered.
-                    event.queued = True
-                    offer(event)
-                    event.queued = False
-                if not event.holds:
-                    del self.events[event.number]
-                    finish(event)
-            self._at = 0
+            if not event.holds:
+                del self.events[event.number]
+                finish(event)
+            if not self._this_round:
+                self.at = 0

@@ -2,7 +2,8 @@
 
 What a re-execution hands on, so what a client sees afterwards is what it would have seen without; only the
 callers that wait are not in it, since their connections end. Between two steps every event has been offered and
-is held by somebody. Not responsible for the text that the values become (state/). Source: runtime specification, 9.
+is held by somebody, unless there were too many for one step. Not responsible for the text that the values become
+(state/). Source: runtime specification, 9.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ class SnapshotError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventState:
-    """An event that is held. `blocks` is the uid of an instance."""
+    """An event that is held, or that its turn has not come to yet. `blocks` is the uid of an instance."""
 
     id: int
     name: str
     env: tuple[str, ...] = ()
     failed: bool = False
+    offered: bool = True
     blocks: int | None = None
     file: int | None = None
 
@@ -86,6 +88,7 @@ class EngineState:
     job_environment: tuple[str, ...]
     events: tuple[EventState, ...]
     last_event: int
+    event_at: int = 0
     definitions: tuple[Definition, ...]
     job_classes: tuple[ClassState, ...]
     last_uid: int
@@ -110,6 +113,7 @@ def take(engine: Engine) -> EngineState:
         job_environment=_strings(world.environment),
         events=tuple(_take_event(event) for event in world.queue.events.values()),
         last_event=world.queue.last_number,
+        event_at=world.queue.at,
         definitions=tuple(definitions),
         job_classes=tuple(
             ClassState(
@@ -144,6 +148,7 @@ def _take_event(event: Event) -> EventState:
         name=event.name,
         env=event.env,
         failed=event.failed,
+        offered=event.offered,
         blocks=event.blocks.uid if event.blocks is not None else None,
         file=event.file,
     )
@@ -191,7 +196,7 @@ def put(state: EngineState, engine: Engine) -> None:
     events = {}
     for each in state.events:
         event = Event(each.name, each.env, file=each.file)
-        event.number, event.failed, event.offered = each.id, each.failed, True
+        event.number, event.failed, event.offered = each.id, each.failed, each.offered
         events[each.id] = event
         world.hold_files(() if each.file is None else (each.file,))
     for one in state.job_classes:
@@ -204,7 +209,7 @@ def put(state: EngineState, engine: Engine) -> None:
         raise SnapshotError("the numbers of the events are wrong")
     if any(uid > state.last_uid for uid in world.instances):
         raise SnapshotError("the numbers of the instances are wrong")
-    world.queue.restore(events.values(), state.last_event)
+    world.queue.restore(events.values(), state.last_event, state.event_at)
 
 
 def _put_class(
