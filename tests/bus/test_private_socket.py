@@ -137,6 +137,18 @@ def test_being_out_of_descriptors_is_survived_and_told(served: Served, monkeypat
     assert served.host.logged(Priority.WARN)[0] == "cannot let a private client in: Too many open files"
 
 
+def test_being_out_of_descriptors_keeps_nobody_busy(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_SHORTAGE_PAUSE", 3600.0)
+    with served.client() as client, socket.socket(socket.AF_UNIX) as waiting:
+        client.manager("GetAllJobs")
+        with no_more_descriptors():
+            waiting.connect("\0" + served.name)
+            wait_until(lambda: served.host.logged(Priority.WARN), "a warning")
+            for _ in range(10):
+                assert client.manager("GetAllJobs") == []
+    assert len(served.host.logged(Priority.WARN)) == 1
+
+
 # -- what a bad client costs ----------------------------------------------------------------------------------------
 
 
@@ -215,6 +227,8 @@ def test_a_sender_that_a_private_client_invents_is_not_answered_to(served: Serve
         message = new_method_call(MANAGER_ADDRESS, "GetAllJobs")
         message.header.fields[HeaderFields.sender] = "not a bus name at all"
         client.connection.send(message, serial=9)
+        answer = client.receive()
+        assert HeaderFields.destination not in answer.header.fields
         assert client.answer_to(9) == []
 
 
@@ -238,7 +252,11 @@ def emit_with_file(client: Client, *arguments: Any, extra: int = 0) -> int:
     return serial
 
 
-def test_a_file_reaches_the_jobs_that_its_event_starts(served: Served, tmp_path: Path) -> None:
+def test_a_file_reaches_the_jobs_that_its_event_starts(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert calls._FIRST_FREE_DESCRIPTOR > 9  # which long scripts are read from
+    monkeypatch.setattr(calls, "_FIRST_FREE_DESCRIPTOR", 300)
     path = tmp_path / "file"
     path.write_text("hello")
     served.do(served.host.define, "reader", JobConfig(
@@ -248,7 +266,7 @@ def test_a_file_reaches_the_jobs_that_its_event_starts(served: Served, tmp_path:
             serial = emit_with_file(client, "go", [], True, file)
             client.manager("GetAllJobs")
         [given] = served.host.files_given
-        assert given >= 10
+        assert given >= 300
         assert fcntl.fcntl(given, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
         assert os.readlink(f"/proc/self/fd/{given}") == str(path)
         assert [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists()].count(str(path)) == 1

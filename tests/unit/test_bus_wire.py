@@ -100,6 +100,17 @@ def test_descriptors_go_to_the_messages_in_order() -> None:
         os.fstat(third)
 
 
+def test_a_message_that_has_fewer_descriptors_than_it_says_is_refused() -> None:
+    message = new_method_call(ADDRESS, "EmitEvent")
+    message.header.fields[HeaderFields.unix_fds] = 2
+    reader, file = FrameReader(), descriptor()
+    with pytest.raises(MalformedMessage, match="it has 1 descriptors in place of 2"):
+        list(reader.feed(message.serialise(serial=7), [file]))
+    reader.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(file)
+
+
 def test_descriptors_that_no_message_has_are_refused_and_closed() -> None:
     reader, file = FrameReader(), descriptor()
     with pytest.raises(MalformedMessage, match="no message has"):

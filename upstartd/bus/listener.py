@@ -33,7 +33,7 @@ _ACCEPTED_AT_ONCE = 32
 # What accept() says when the system is short of something. There is nothing to wait for then but time.
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _SHORTAGE_PAUSE = 1.0  # seconds
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+_CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 class PrivateListener:
