@@ -50,8 +50,11 @@ if TYPE_CHECKING:
     from upstartd.engine.job_class import JobClass
 
 
-# So many events are handled before anything else gets its turn again: more than any number of sensible jobs make.
+# Jobs can start and stop one another without end. After so many events (more than sensible jobs make) anything else
+# gets its turn, and from then on there are few at a time, with a pause: everybody who listens has to read of them.
 _MOST_EVENTS = 10_000
+_FLOOD_EVENTS = 500
+_FLOOD_PAUSE = 0.05  # seconds
 
 
 class Engine:
@@ -69,7 +72,6 @@ class Engine:
         self._lifecycle = Lifecycle(self.world)
         self._offering = Offering(self.world, self._lifecycle)
         self.ending = Ending(self.world, self._lifecycle)
-        self._is_flooded = False  # the queue has not come to its end for a while, and the log says so
         self._handlers: dict[type, Callable[[Any], None]] = {
             JobFiles: self._job_files,
             inputs.StartJob: self._start_job,
@@ -102,6 +104,7 @@ class Engine:
         world = self.world
         world.now = now
         world.effects = []
+        is_flood = not world.queue.is_at_rest
         for key in world.timers.pop_due(now):
             if key is self.ending:
                 self.ending.second_passed()
@@ -113,9 +116,12 @@ class Engine:
             caller = getattr(what, "caller", None)
             if caller is not None:
                 world.effect(ReplyError(caller, error))
-        self._run_queue()
+        most = _FLOOD_EVENTS if is_flood else _MOST_EVENTS
+        world.queue.run(self._offering.offer, self._finish, most)
         self.ending.check()
-        self._run_queue()
+        world.queue.run(self._offering.offer, self._finish, most)
+        if not (is_flood or world.queue.is_at_rest):
+            world.log(Priority.WARN, "%s events in a row and no end: do jobs start one another?", _MOST_EVENTS)
         return world.effects
 
     def resume(self) -> list[Effect]:
@@ -127,8 +133,12 @@ class Engine:
         return self.world.effects
 
     def next_deadline(self) -> float | None:
-        """When the engine wants to be told that time has passed; None: never. What lies in the past is now."""
-        return self.world.timers.next() if self.world.queue.is_at_rest else 0.0
+        """When the engine wants to be told that time has passed; None: never."""
+        due = self.world.timers.next()
+        if self.world.queue.is_at_rest:
+            return due
+        go_on = self.world.now + _FLOOD_PAUSE
+        return go_on if due is None else min(go_on, due)
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -169,15 +179,6 @@ class Engine:
         return [f"{name}={value}" for name, value in self._table(details).items()]
 
     # -- the queue --------------------------------------------------------------------------------------
-
-    def _run_queue(self) -> None:
-        queue = self.world.queue
-        queue.run(self._offering.offer, self._finish, _MOST_EVENTS)
-        if queue.is_at_rest:
-            self._is_flooded = False
-        elif not self._is_flooded:
-            self._is_flooded = True
-            self.world.log(Priority.WARN, "%s events in a row and no end: do jobs start one another?", _MOST_EVENTS)
 
     def _finish(self, event: Event) -> None:
         """Nothing holds the event any more: what waits for it goes on, then everybody is told."""
