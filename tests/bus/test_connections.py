@@ -6,11 +6,14 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
+from upstartd.bus import connections
 from upstartd.bus.connections import Connection
 from upstartd.bus.encode import encode_call, encode_signal
 from upstartd.bus.wire import FrameReader
 
 if TYPE_CHECKING:
+    import pytest
+
     from upstartd.bus.wire import Message
 
 CALL = encode_call(1, "a.b", "/", "a.b", "M")
@@ -112,6 +115,27 @@ def test_a_queue_that_the_socket_does_not_take_at_once_arrives_whole_and_in_orde
         await turns()
         assert (connection._queued, connection._waits_for_room) == (0, False)
         connection.close()
+        end.close()
+
+    asyncio.run(play())
+
+
+def test_a_burst_within_one_turn_costs_no_connection_whose_other_side_has_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "QUEUE_LIMIT", 10_000)
+
+    async def play() -> None:
+        owner = Seen()
+        connection, end = pair(owner)
+        for _ in range(15):
+            connection.send(encode_signal("/", "a.b", "C", "s", ["x" * 4000]))
+        await turns()
+        assert owner.ends == []
+        assert len(list(FrameReader().feed(end.recv(1 << 20)))) == 15
+        for _ in range(1000):
+            connection.send(encode_signal("/", "a.b", "C", "s", ["x" * 4000]))
+        assert owner.ends == [(connection, "it does not read what it is sent", True)]
         end.close()
 
     asyncio.run(play())

@@ -85,8 +85,11 @@ class Connection:
         if self.is_closed or not data:
             return
         if self._queued > QUEUE_LIMIT:
-            self._end("it does not read what it is sent", ours=True)
-            return
+            self.flush()  # which nobody may have tried yet in this turn
+            if self._queued > QUEUE_LIMIT:
+                self._end("it does not read what it is sent", ours=True)
+            if self.is_closed:
+                return
         self._queue.append(data)
         self._queued += len(data)
         if not self._flush_is_due and not self._waits_for_room:
