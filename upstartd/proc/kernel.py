@@ -53,8 +53,11 @@ _CLOSE_RANGE_CLOEXEC = 4
 _OPENAT2 = 437
 _AT_FDCWD = -100
 _RESOLVE_NO_XDEV = 1  # linux/openat2.h: never leave the mount that the path starts on
+# This one's number is each architecture's own: asm/unistd.h.
+_RT_SIGACTION = {"x86_64": 13, "aarch64": 134}
 
 _SIGNALS = range(1, signal.NSIG)
+_IGNORED = 1  # SIG_IGN, asm-generic/signal-defs.h
 
 
 class User(NamedTuple):
@@ -97,6 +100,12 @@ class Kernel(Protocol):
 
     def become_subreaper(self) -> None:
         """Inherit the orphans of all descendants (PR_SET_CHILD_SUBREAPER, prctl(2))."""
+
+    def heed_reserved_signals(self) -> None:
+        """Ignore none of the signals that the C library reserves, lest every process ignores them. Never fails.
+
+        The daemon has it from whoever started it, and no child can undo it: the library's functions refuse those.
+        """
 
     def wall_clock(self) -> float:
         """Seconds since the epoch, for records that others read. Never fails."""
@@ -296,6 +305,20 @@ class LinuxKernel:
     def become_subreaper(self) -> None:
         self._call("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
+    def heed_reserved_signals(self) -> None:
+        number = _RT_SIGACTION.get(os.uname().machine)
+        if number is None or struct.calcsize("P") != 8:
+            return  # A 32-bit program has other numbers, and elsewhere the structure begins with something else.
+        import ctypes
+
+        # struct sigaction as the kernel has it begins with the action, and is all zeros for the default one.
+        present, default = (ctypes.c_ulong * 8)(), bytes(64)
+        for reserved in set(_SIGNALS) - signal.valid_signals():
+            with contextlib.suppress(OSError):  # a sandbox that refuses it leaves things as they are
+                self._call("syscall", number, reserved, 0, ctypes.addressof(present), 8)
+                if present[0] == _IGNORED:
+                    self._call("syscall", number, reserved, default, 0, 8)
+
     # -- descriptors ----------------------------------------------------------------------------------------
 
     open = staticmethod(os.open)
@@ -463,7 +486,7 @@ class LinuxKernel:
 
     def reset_signals(self, handled: Sequence[int], /) -> None:
         for number in handled:
-            # The C library keeps the first two real-time signals to itself: nobody can have handled them.
+            # Those that the C library reserves: see heed_reserved_signals().
             with contextlib.suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -126,6 +126,7 @@ class Supervisor:
         self._newborn: dict[int, int] = {}  # the child -> its parent
         self._strays: set[int] = set()
         self._lost: dict[int, Leftovers] = {}  # by the instance: what to end after it
+        kernel.heed_reserved_signals()
 
     def become_subreaper(self) -> None:
         """Inherit the orphans of all processes, so that their ends can be noticed. OSError where that is refused."""
