@@ -86,7 +86,7 @@ class Engine:
             inputs.UnsetEnvironment: self._unset_environment,
             inputs.ResetEnvironment: self._reset_environment,
             inputs.EndSession: self._end_session,
-            inputs.EndInOrder: lambda _: self.ending.end_in_order(),
+            inputs.EndInOrder: self.ending.end_in_order,
             inputs.ProcessForked: self._process_forked,
             inputs.SpawnFailed: self._spawn_failed,
             inputs.MainReady: self._main_ready,

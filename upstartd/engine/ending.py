@@ -14,12 +14,15 @@ from upstartd.engine.states import Goal
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
+    from upstartd.engine.inputs import EndInOrder
+    from upstartd.engine.instance import Instance
     from upstartd.engine.lifecycle import Lifecycle
     from upstartd.engine.world import World
 
 _CHECK_EVERY = 1.0  # how often it is looked whether any process is left
 _LEAST_TIME = 5.0  # what any phase may take, however short the kill timeouts are
 _SIGKILL = 9
+_LAST_RUNLEVELS = frozenset({"RUNLEVEL=0", "RUNLEVEL=6"})
 
 
 class Phase(enum.Enum):
@@ -69,14 +72,19 @@ class Ending:
         else:
             self._kill()
 
-    def end_in_order(self) -> None:
-        """Begin to end a system instance: two last events, which only stop jobs; then whatever is left is stopped."""
+    def end_in_order(self, how: EndInOrder) -> None:
+        """Begin to end a system instance: two last events, which only stop jobs; then whatever is left is stopped.
+
+        Where `runlevel` has been emitted already, it is for more than stopping: then jobs can start until all that
+        it has started and stopped is through, and only after that nothing does any more.
+        """
         if self.phase is not Phase.NONE:
             return
         world = self._world
-        world.may_start = False
+        world.may_start = how.announced
         self._begin("shutdown", in_order=True)
-        world.emit("runlevel", ("RUNLEVEL=0",))
+        if not how.announced:
+            world.emit("runlevel", (f"RUNLEVEL={how.runlevel}",))
         world.emit("shutdown")
         # What the events stop comes first, so that it ends in the order its conditions ask for.
         self._enter(Phase.WAIT, self._time_to_stop())
@@ -91,6 +99,7 @@ class Ending:
         self._world.timers.arm(self, self._world.now + min(_CHECK_EVERY, seconds))
 
     def _kill(self) -> None:
+        self._world.may_start = self._world.may_start and not self.progress.in_order
         self._enter(Phase.KILL, self._time_to_stop())
         self._stop_all()
 
@@ -149,7 +158,8 @@ class Ending:
     def _is_quiet(self) -> bool:
         """Whether nothing is on its way down or up any more because of the last events."""
         if self.progress.in_order:
-            return not any(instance.goal is Goal.STOP for instance in self._world.instances.values())
+            return not any(instance.goal is Goal.STOP or _works_for_the_end(instance)
+                           for instance in self._world.instances.values())
         return not self._world.instances
 
     def _finish(self) -> None:
@@ -160,3 +170,11 @@ class Ending:
         world.log(Priority.INFO, "Quiesce %s sequence took %s", self.progress.reason, took)
         self.progress = replace(self.progress, phase=Phase.OVER)
         world.effect(EndDaemon(0))
+
+
+def _works_for_the_end(instance: Instance) -> bool:
+    """Whether an event that announced the end has started it, and still waits for it: a task, or what has begun to run.
+
+    Without such an event beforehand there is none, as nothing starts any more.
+    """
+    return any(event.name == "runlevel" and not _LAST_RUNLEVELS.isdisjoint(event.env) for event in instance.holding)

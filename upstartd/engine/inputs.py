@@ -141,7 +141,14 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class EndInOrder:
-    """End a system instance: nothing starts any more, everything is stopped (design, Ending in order)."""
+    """End a system instance: nothing starts any more, everything is stopped (design, Ending in order).
+
+    `announced`: jobs know it already by a `runlevel` event, and what they start because of it runs first. Otherwise
+    that event comes now, with `runlevel`.
+    """
+
+    runlevel: str = "0"
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
