@@ -19,6 +19,7 @@ import select
 import signal
 import stat
 import struct
+import termios
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -46,6 +47,8 @@ _WAIT_ALL = 0x40000000  # __WALL, linux/wait.h: children of every kind
 _WAIT_OPTIONS = os.WNOHANG | os.WUNTRACED | os.WCONTINUED | _WAIT_ALL
 _SET_CHILD_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 _TAKE_TERMINAL = 0x540E  # TIOCSCTTY, asm-generic/ioctls.h
+
+_LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 # System calls that no library has a function for everywhere; the numbers are those of every newer architecture.
 _CLOSE_RANGE = 436
@@ -118,6 +121,18 @@ class Kernel(Protocol):
     def make_script_file(self, text: bytes) -> int:
         """A descriptor from which `text` can be read, however long it is; closed on exec, from FIRST_INTERNAL_FD on."""
 
+    def open_terminal(self) -> tuple[int, int]:
+        """A new pseudo-terminal that passes on what is written to it as it is (pty(7)): our side, the processes' side.
+
+        Both closed on exec, from FIRST_INTERNAL_FD on; reading ours does not wait.
+        """
+
+    def open_log(self, path: bytes, /) -> int:
+        """A file to append to, made with mode 0640 where there is none; no symbolic link, and without waiting."""
+
+    def fstat(self, fd: int, /) -> os.stat_result:
+        """fstat(2)."""
+
     def open_null(self) -> int:
         """/dev/null for reading and writing; closed on exec, from FIRST_INTERNAL_FD on."""
 
@@ -130,7 +145,7 @@ class Kernel(Protocol):
     def read(self, fd: int, size: int, /) -> bytes:
         """read(2)."""
 
-    def write(self, fd: int, data: bytes, /) -> int:
+    def write(self, fd: int, data: bytes | bytearray, /) -> int:
         """write(2)."""
 
     def set_blocking(self, fd: int, blocking: bool, /) -> None:
@@ -285,6 +300,21 @@ def _high(fd: int) -> int:
         os.close(fd)
 
 
+def _high_pair(pair: tuple[int, int]) -> tuple[int, int]:
+    """The same for two; neither is open after a failure."""
+    first, second = pair
+    try:
+        first = _high(first)
+    except OSError:
+        os.close(second)
+        raise
+    try:
+        return first, _high(second)
+    except OSError:
+        os.close(first)
+        raise
+
+
 class LinuxKernel:
     """The real one."""
 
@@ -326,19 +356,10 @@ class LinuxKernel:
     read = staticmethod(os.read)
     write = staticmethod(os.write)
     set_blocking = staticmethod(os.set_blocking)
+    fstat = staticmethod(os.fstat)
 
     def pipe(self) -> tuple[int, int]:
-        reading, writing = os.pipe()
-        try:
-            reading = _high(reading)
-        except OSError:
-            os.close(writing)
-            raise
-        try:
-            return reading, _high(writing)
-        except OSError:
-            os.close(reading)
-            raise
+        return _high_pair(os.pipe())
 
     def make_script_file(self, text: bytes) -> int:
         reading, writing = self.pipe()
@@ -360,6 +381,26 @@ class LinuxKernel:
             raise
         finally:
             os.close(writing)
+
+    def open_terminal(self) -> tuple[int, int]:
+        ours, theirs = _high_pair(os.openpty())
+        try:
+            attributes = termios.tcgetattr(theirs)
+            attributes[1] &= ~termios.OPOST
+            termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+            os.set_blocking(ours, False)
+        except (OSError, termios.error) as why:  # which is no OSError, for all that it tells the same
+            os.close(ours)
+            os.close(theirs)
+            raise OSError(*why.args) from None
+        return ours, theirs
+
+    def open_log(self, path: bytes, /) -> int:
+        umask = os.umask(0)
+        try:
+            return os.open(path, _LOG_FLAGS, 0o640)
+        finally:
+            os.umask(umask)
 
     def open_null(self) -> int:
         return _high(os.open(os.devnull, os.O_RDWR))
