@@ -49,9 +49,9 @@ class Defaults:
 class Setup:
     """All that the set-up of one process needs, gathered before the fork.
 
-    The descriptors are the daemon's: `null` is /dev/null, `script` has the script, if there is one. Only a fork
-    needs the others: `report` is the pipe's end in which a failure is told, `trace` a pipe in which a traced
-    process finds the errno of the attempt to trace it.
+    The descriptors are the daemon's: `null` is /dev/null, `script` has the script and `terminal` takes the output,
+    if there is such a thing. Only a fork needs the others: `report` is the pipe's end in which a failure is told,
+    `trace` a pipe in which a traced process finds the errno of the attempt to trace it.
     """
 
     kernel: Kernel
@@ -63,6 +63,7 @@ class Setup:
     script: int | None = None
     report: int = -1
     trace: tuple[int, int] | None = None
+    terminal: int | None = None
     # Found out on the way, in the child.
     trace_error: int = 0
     user: str | None = None
@@ -72,7 +73,12 @@ class Setup:
     @property
     def console(self) -> Console:
         """Where the standard descriptors go."""
-        return self.effect.settings.console or self.defaults.console
+        return console_of(self.effect, self.defaults)
+
+    @property
+    def output(self) -> int:
+        """What takes the output where no console does."""
+        return self.null if self.terminal is None else self.terminal
 
 
 class Step(NamedTuple):
@@ -111,13 +117,17 @@ def _session(s: Setup) -> Iterator[Step]:
     yield Step("unable to execute: %s", s.kernel.setsid)
 
 
-# The pseudo-terminal of `console log` has its place in this stage: its slave instead of /dev/null as 1 and 2.
 def _console(s: Setup) -> Iterator[Step]:
     yield Step("unable to open console: %s", _CONSOLES[s.console], (s,))
 
 
+def console_of(effect: Spawn, defaults: Defaults) -> Console:
+    """Where the standard descriptors of the process go."""
+    return effect.settings.console or defaults.console
+
+
 def _no_console(s: Setup) -> None:
-    _standard_descriptors(s.kernel, s.null)
+    _standard_descriptors(s.kernel, s.null, s.output)
 
 
 def _console_for_output(s: Setup) -> None:
@@ -125,18 +135,19 @@ def _console_for_output(s: Setup) -> None:
         fd = s.kernel.open(CONSOLE, os.O_RDWR | os.O_NOCTTY)
     except OSError:
         fd = s.null
-    _standard_descriptors(s.kernel, fd)
+    _standard_descriptors(s.kernel, fd, fd)
 
 
 def _own_console(s: Setup) -> None:
     fd = s.kernel.open(CONSOLE, os.O_RDWR | os.O_NOCTTY)
     s.kernel.take_terminal(fd)
-    _standard_descriptors(s.kernel, fd)
+    _standard_descriptors(s.kernel, fd, fd)
 
 
-def _standard_descriptors(kernel: Kernel, fd: int) -> None:
-    for number in range(3):
-        kernel.dup2(fd, number)
+def _standard_descriptors(kernel: Kernel, source: int, output: int) -> None:
+    kernel.dup2(source, 0)
+    kernel.dup2(output, 1)
+    kernel.dup2(output, 2)
 
 
 _CONSOLES = {

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from upstartd.conf.model import Console
 from upstartd.proc import command
-from upstartd.proc.setup import Setup, SetupFailed, carry_out, has_settings, is_traced, needs_no_fork, steps, umask
+from upstartd.proc.setup import Setup, SetupFailed, carry_out, console_of, has_settings, is_traced, needs_no_fork, steps, umask
 
 if TYPE_CHECKING:
     from upstartd.engine.effects import Spawn
+    from upstartd.proc.job_logs import JobLogs
     from upstartd.proc.kernel import Kernel
     from upstartd.proc.setup import Defaults
 
@@ -38,11 +40,12 @@ class Child(NamedTuple):
 
 
 class Spawner:
-    """Starts processes, each with `defaults` for what its job does not say."""
+    """Starts processes, each with `defaults` for what its job does not say. `logs` None: no output is kept."""
 
-    def __init__(self, kernel: Kernel, defaults: Defaults) -> None:
+    def __init__(self, kernel: Kernel, defaults: Defaults, logs: JobLogs | None = None) -> None:
         self._kernel = kernel
         self._defaults = defaults
+        self._logs = logs
         self._null: int | None = None
 
     def start(self, effect: Spawn) -> Child:
@@ -60,6 +63,10 @@ class Spawner:
                 if invocation.script is not None:
                     setup.script = self._kernel.make_script_file(invocation.script)
                     closing.callback(self._kernel.close, setup.script)
+                if self._logs is not None and console_of(effect, self._defaults) is Console.LOG:
+                    setup.terminal = self._logs.open(effect)
+                    if setup.terminal is not None:
+                        closing.callback(self._kernel.close, setup.terminal)
                 self._kernel.close_all_on_exec()
             except OSError as error:
                 raise OutOfResources("create pipe", error) from error
@@ -74,7 +81,7 @@ class Spawner:
         program = self._kernel.find_quick(command.candidates(argv[0], setup.env))
         if program is None:
             return None
-        descriptors = [(setup.null, number) for number in range(3)]
+        descriptors = [(setup.null, 0), (setup.output, 1), (setup.output, 2)]
         if setup.script is not None:
             descriptors.append((setup.script, setup.invocation.script_fd))
         descriptors += [(file, file) for file in setup.effect.files]

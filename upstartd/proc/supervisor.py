@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from upstartd.engine.effects import KillLeftovers, KillProcess, ReloadProcess, Spawn
     from upstartd.engine.inputs import Input
     from upstartd.log import Log
+    from upstartd.proc.job_logs import JobLogs
     from upstartd.proc.kernel import Kernel
     from upstartd.proc.login_records import LoginRecords
 
@@ -101,21 +102,22 @@ class Supervisor:
 
     `deliver` takes what happens; it may call back at once. The rest is how processes are set up where their job
     does not say: `umask` and `directory` None are the daemon's own, `debug` is whether the `debug` stanza counts.
-    `login_records` None: nobody is told of ended logins.
+    `logs` None: no output is kept. `login_records` None: nobody is told of ended logins.
     """
 
     def __init__(
         self, kernel: Kernel, *, deliver: Callable[[Input], None], log: Log, loop: Loop,
         umask: int | None = 0o022, directory: str | None = "/", console: Console = Console.LOG, debug: bool = False,
-        login_records: LoginRecords | None = None,
+        logs: JobLogs | None = None, login_records: LoginRecords | None = None,
     ) -> None:  # fmt: skip
         self._kernel = kernel
         self._deliver = deliver
         self._log = log
         self._loop = loop
         self._defaults = Defaults(console, umask, directory, debug)
+        self._logs = logs
         self._login_records = login_records
-        self._spawner = Spawner(kernel, self._defaults)
+        self._spawner = Spawner(kernel, self._defaults, logs)
         self._happenings: deque[Input] = deque()  # to be delivered
         self._at_work = False
         self._processes: dict[tuple[int, ProcessName], Process] = {}
@@ -419,6 +421,8 @@ class Supervisor:
 
     def _tell_end(self, process: Process, status: int | None) -> None:
         self._forget(process)
+        if self._logs is not None:
+            self._logs.process_ended(process.instance, process.name)
         if self._login_records is not None:
             self._login_records.process_ended(process.pid)
         if status is None:
