@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ import uuid
 from collections import deque
 from typing import TYPE_CHECKING
 
-from upstartd import places, session_file
+from upstartd import container, pid1, places, session_file
 from upstartd.bus.bus_keeper import BusKind
 from upstartd.bus.service import BusService
 from upstartd.cli import Mode
@@ -29,6 +30,9 @@ from upstartd.engine import effects, inputs, snapshot
 from upstartd.engine.core import Engine
 from upstartd.errors import InternalError, OperationFailed, UpstartdError
 from upstartd.log import Log, Priority
+from upstartd.machine import LinuxMachine
+from upstartd.pid1 import Pid1
+from upstartd.proc.job_logs import JobLogs
 from upstartd.proc.kernel import LinuxKernel
 from upstartd.proc.login_records import LoginRecords
 from upstartd.proc.supervisor import Supervisor
@@ -40,7 +44,9 @@ if TYPE_CHECKING:
 
     from upstartd.cli import Options
 
-_SIGNALS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGPWR, signal.SIGCHLD})
+_SIGNALS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGPWR, signal.SIGCHLD,
+                      *pid1.WAYS_DOWN})
+_STANDARD_ERROR = 2
 _UMASK = 0o022
 _RESTART_WORDS = 3  # --restart --state-fd FD, the last words of a daemon that was executed anew
 _BUS_ADDRESS = {
@@ -54,11 +60,20 @@ def run(options: Options) -> int:
     # A signal that comes before its handler is there would end the daemon: it waits. (What is blocked stays so
     # over a re-execution.)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    return asyncio.run(_run(options))
+    faulthandler.enable(_STANDARD_ERROR)
+    log = Log(options.priority)
+    first: Pid1 | None = None
+    if os.getpid() == 1 and options.mode is Mode.SYSTEM:
+        first = Pid1(LinuxMachine(), log, container.detect(os.environ))
+        first.prepare(sys.argv[0], restarted=options.restart)
+    status = asyncio.run(_run(options, log, first))
+    if first is not None:
+        first.end()
+    return status
 
 
-async def _run(options: Options) -> int:
-    return await Daemon(options).main()
+async def _run(options: Options, log: Log, first: Pid1 | None) -> int:
+    return await Daemon(options, log, first).main()
 
 
 def own_environment() -> dict[str, str]:
@@ -69,17 +84,21 @@ def own_environment() -> dict[str, str]:
 
 
 class Daemon:
-    """One running daemon; bus/host.py is what method calls see of it. Needs a running loop."""
+    """One running daemon; bus/host.py is what method calls see of it. Needs a running loop.
 
-    def __init__(self, options: Options) -> None:
+    `first` is there when it runs the system as process 1.
+    """
+
+    def __init__(self, options: Options, log: Log, first: Pid1 | None) -> None:
         self._options = options
+        self._first = first
         self._loop = asyncio.get_running_loop()
-        self._environ = own_environment()
+        self._environ = own_environment() | (first.environment() if first is not None else {})
         uid, pid = os.geteuid(), os.getpid()
         user = options.mode is Mode.USER
         self.is_pid_1 = pid == 1
         self.only_root_may_change = uid == 0 and not user
-        self.log = Log(options.priority)
+        self.log = log
         self._places = places.find(options, self._environ, uid=uid, pid=pid)
         small: dict[str, str] = {name: self._environ[name] for name in ("PATH", "TERM") if name in self._environ}
         table = small | self._environ if options.inherit_env else small
@@ -87,8 +106,15 @@ class Daemon:
         self.engine = self._new_engine()
         self._sources = JobSources(self._places.job_directories, report=self.log.write)
         self._watch = JobWatch(self._sources, report=self.log.write)
+        kernel = LinuxKernel()
+        self._logs = JobLogs(
+            kernel,
+            directory=self._places.log_directory if options.log_jobs else None,
+            log=self.log,
+            loop=self._loop,
+        )
         self._supervisor = Supervisor(
-            LinuxKernel(),
+            kernel,
             deliver=self.submit,
             log=self.log,
             loop=self._loop,
@@ -96,6 +122,7 @@ class Daemon:
             directory=None if user else "/",
             console=options.default_console,
             debug=options.priority is Priority.DEBUG,
+            logs=self._logs,
             login_records=LoginRecords(time.time) if self.only_root_may_change else None,
         )
         self._bus = BusService(self)
@@ -221,6 +248,7 @@ class Daemon:
 
     def _submit_all(self, changes: Iterable[JobFiles]) -> None:
         for files in changes:
+            self._logs.job_was_read(files.name)
             self.submit(files)
 
     def state_as_json(self) -> str:
@@ -233,10 +261,14 @@ class Daemon:
             log_priority=self.log.priority.word,
             engine=snapshot.take(self.engine),
             processes=self._supervisor.take_state(),
+            logs=self._logs.take_state(),
         )
 
     def disk_is_writeable(self) -> None:
-        """Write out job output that was held: there is none, since no output is kept yet."""
+        """Write out the job output that was held; OperationFailed where that does not work."""
+        error = self._logs.write_held()
+        if error is not None:
+            raise OperationFailed(error.strerror or str(error))
 
     async def notify_dbus_address(self, address: str) -> None:
         """Connect to that bus and take the name there; an UpstartdError where that does not work."""
@@ -244,6 +276,8 @@ class Daemon:
 
     def restart(self) -> None:
         """Execute the daemon anew, in the same process. Who asked for it is never answered."""
+        if self._first is not None and self._first.way_down is not None:
+            return  # It would not be worth it any more, and the new one would not know in which way to end.
         self.log.info("Restarting")
         state = self._state()
         text = handover.to_json(state, self._sources.describe())
@@ -304,6 +338,7 @@ class Daemon:
         self.engine = engine
         self.log.priority = Priority.from_word(state.log_priority)
         self._supervisor.put_state(state.processes)
+        self._logs.put_state(state.logs)
         for effect in engine.resume():
             self._perform[type(effect)](effect)
         return state.bus_address
@@ -319,7 +354,7 @@ class Daemon:
         self._handle_signals()
         for sentence in self._places.left_out:
             self.log.warn(sentence)
-        self._make_own_job_directory()
+        self._make_own_directories()
         is_subreaper = self.is_pid_1 or self._become_subreaper()
         descriptor = self._watch.fileno()
         if descriptor is not None:
@@ -342,7 +377,10 @@ class Daemon:
                 self.submit(inputs.EmitEvent("child-subreaper-failed"))
             if self._options.startup_event is not None:
                 self.submit(inputs.EmitEvent(self._options.startup_event))
+        if self._first is not None:
+            self._first.started()
         status = await self._ended
+        self._logs.close()
         self._bus.close()
         self._remove_session_file()
         return status
@@ -354,7 +392,7 @@ class Daemon:
         self.log.error(f"Internal error {uuid.uuid4().hex[:8]}: {text}")
 
     def _handle_signals(self) -> None:
-        handlers: dict[signal.Signals, Callable[[], object]] = {
+        handlers: dict[int, Callable[[], object]] = {
             signal.SIGCHLD: self._supervisor.reap,
             signal.SIGHUP: self.reload_configuration,
             signal.SIGUSR1: self._bus.reconnect,  # which means nothing where there never was a bus
@@ -364,11 +402,8 @@ class Daemon:
                 handlers[signal.SIGTERM] = lambda: self.submit(inputs.EndSession("shutdown"))
             case Mode.SESSION:
                 handlers[signal.SIGTERM] = self._execute_anew
-            case Mode.SYSTEM if self.is_pid_1:
-                handlers[signal.SIGTERM] = self._execute_anew
-                handlers[signal.SIGINT] = lambda: self.submit(inputs.EmitEvent("control-alt-delete"))
-                handlers[signal.SIGWINCH] = lambda: self.submit(inputs.EmitEvent("keyboard-request"))
-                handlers[signal.SIGPWR] = lambda: self.submit(inputs.EmitEvent("power-status-changed"))
+            case Mode.SYSTEM if self._first is not None:
+                handlers |= self._signals_of_process_1(self._first)
             case Mode.SYSTEM:
                 handlers[signal.SIGTERM] = lambda: self.submit(inputs.EndInOrder())
                 handlers[signal.SIGINT] = handlers[signal.SIGTERM]
@@ -379,6 +414,24 @@ class Daemon:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         # What ended before the handler was there has been told already.
         self._supervisor.reap()
+
+    def _signals_of_process_1(self, first: Pid1) -> dict[int, Callable[[], object]]:
+        def emit(event: str) -> Callable[[], object]:
+            return lambda: self.submit(inputs.EmitEvent(event))
+
+        def go_down(way: pid1.WayDown) -> Callable[[], object]:
+            def go() -> None:
+                first.way_down = first.way_down or way
+                self.submit(inputs.EndInOrder(way.runlevel, way.announced))
+            return go
+
+        handlers = {number: go_down(way) for number, way in pid1.WAYS_DOWN.items()}
+        handlers[signal.SIGTERM] = self._execute_anew if first.container is None else go_down(pid1.CONTAINER_S_END)
+        handlers[signal.SIGINT] = emit("control-alt-delete")
+        handlers[signal.SIGPWR] = emit("power-status-changed")
+        if first.has_keyboard:
+            handlers[signal.SIGWINCH] = emit("keyboard-request")
+        return handlers
 
     def _execute_anew(self) -> None:
         self.log.warn(f"Re-executing {sys.executable}")
@@ -392,14 +445,12 @@ class Daemon:
             return False
         return True
 
-    def _make_own_job_directory(self) -> None:
-        path = self._places.own_job_directory
-        if path is None:
-            return
-        try:
-            places.make_private_directory(path)
-        except OSError as error:
-            self.log.warn(f"cannot make the job directory {path}: {error.strerror}")
+    def _make_own_directories(self) -> None:
+        for path in self._places.own_directories:
+            try:
+                places.make_private_directory(path)
+            except OSError as error:
+                self.log.warn(f"cannot make the directory {path}: {error.strerror}")
 
     def _listen(self) -> None:
         name = self._places.socket_name

@@ -11,6 +11,8 @@ import select
 
 # What a pipe that select() calls writeable takes without blocking (pipe(7), PIPE_BUF).
 _CHUNK = 4096
+# A record of the kernel's log has 1024 bytes at most, with its level and line end; a longer one is refused.
+_RECORD = 1000
 
 
 class Priority(enum.IntEnum):
@@ -41,14 +43,19 @@ class Log:
     """Writes diagnostics of `priority` and higher: warnings and worse to the descriptor `err`, the others to `out`.
 
     Neither is ever waited for, since what the daemon says must not stop what it does: a line that nobody takes
-    is dropped, and the next one that goes out says how many were.
+    is dropped, and the next one that goes out says how many were. From use_kernel_log() on there is one destination.
     """
 
     def __init__(self, priority: Priority = Priority.MESSAGE, out: int = 1, err: int = 2) -> None:
         self.priority = priority
         self._out = out
         self._err = err
+        self._kernel_log: int | None = None
         self._dropped = 0
+
+    def use_kernel_log(self, descriptor: int) -> None:
+        """Write to the kernel's log from now on, which `descriptor` is (/dev/kmsg)."""
+        self._kernel_log = descriptor
 
     def wants(self, priority: Priority) -> bool:
         """Whether a diagnostic of this priority would be written."""
@@ -58,10 +65,15 @@ class Log:
         """Write one diagnostic, if its priority is high enough."""
         if priority < self.priority:
             return
-        if self._dropped and _write(self._err, f"init: {self._dropped} diagnostics were dropped: nobody read them"):
+        if self._dropped and self._put(Priority.WARN, f"{self._dropped} diagnostics were dropped: nobody read them"):
             self._dropped = 0
-        if not _write(*((self._err, _prefixed(text)) if priority >= Priority.WARN else (self._out, text))):
+        if not self._put(priority, text):
             self._dropped += 1
+
+    def _put(self, priority: Priority, text: str) -> bool:
+        if self._kernel_log is not None:
+            return _record(self._kernel_log, priority, text)
+        return _write(self._err, _prefixed(text)) if priority >= Priority.WARN else _write(self._out, text)
 
     def debug(self, text: str) -> None:
         """Write `text` as a debug message."""
@@ -83,6 +95,17 @@ class Log:
 def _prefixed(text: str) -> str:
     """A first word that ends in a colon is a place (PATH:LINE:), and the prefix joins it."""
     return f"init:{text}" if text.partition(" ")[0].endswith(":") else f"init: {text}"
+
+
+def _record(descriptor: int, priority: Priority, text: str) -> bool:
+    """Whether all of it went into the kernel's log, which has a level of its own for each priority."""
+    lines = [_prefixed(line).encode("utf-8", "replace") for line in text.splitlines()]
+    try:
+        for record in (line[at : at + _RECORD] for line in lines for at in range(0, len(line), _RECORD)):
+            os.write(descriptor, b"<%d>%s\n" % (7 - priority, record))
+    except OSError:
+        return False
+    return True
 
 
 def _write(descriptor: int, line: str) -> bool:
