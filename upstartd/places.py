@@ -29,8 +29,8 @@ class Places:
     """The places of one daemon. `left_out` has a sentence for each that cannot be told, and why."""
 
     job_directories: tuple[str, ...]  # the one with the highest precedence first
-    own_job_directory: str | None  # the one of these that is made when it is missing
     log_directory: str | None  # None: the output of jobs cannot be kept
+    own_directories: tuple[str, ...]  # those of them that are the user's own: they are made when they are missing
     socket_name: str | None  # of the private socket, in the abstract namespace
     session_file: str | None
     left_out: tuple[str, ...] = ()
@@ -51,8 +51,8 @@ def find(options: Options, environ: Mapping[str, str], *, uid: int, pid: int) ->
 def _system(options: Options) -> Places:
     return Places(
         job_directories=options.confdirs or (SYSTEM_JOBS,),
-        own_job_directory=None,
         log_directory=options.logdir or SYSTEM_LOGS,
+        own_directories=(),
         socket_name=SYSTEM_SOCKET if options.mode is Mode.SYSTEM else None,
         session_file=None,
     )
@@ -81,11 +81,13 @@ def _user(options: Options, environ: Mapping[str, str], uid: int, pid: int) -> P
         jobs += [os.path.join(directory, "upstart")
                  for directory in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if os.path.isabs(directory)]
         jobs += [JOBS_OF_ALL_USERS] if options.system_user_confdir else []
+    logs = options.logdir or base("XDG_CACHE_HOME", ".cache/upstart", "write the output of jobs to")
+    own = (None if options.confdirs else jobs[0], logs if options.log_jobs and not options.logdir else None)
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     return Places(
         job_directories=options.confdirs or tuple(directory for directory in jobs if directory is not None),
-        own_job_directory=jobs[0] if jobs else None,
-        log_directory=options.logdir or base("XDG_CACHE_HOME", ".cache/upstart", "write the output of jobs to"),
+        log_directory=logs,
+        own_directories=tuple(directory for directory in own if directory is not None),
         socket_name=f"{SYSTEM_SOCKET}-session/{uid}/{pid}",
         session_file=os.path.join(runtime, "upstart/sessions", f"{pid}.session") if os.path.isabs(runtime) else None,
         left_out=tuple(left_out),

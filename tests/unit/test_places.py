@@ -27,7 +27,7 @@ def test_a_system_instance_uses_the_system_s_places() -> None:
     assert found.job_directories == ("/etc/init",)
     assert found.log_directory == "/var/log/upstart"
     assert found.socket_address == "unix:abstract=/com/ubuntu/upstart"
-    assert (found.session_file, found.own_job_directory, found.left_out) == (None, None, ())
+    assert (found.session_file, found.own_directories, found.left_out) == (None, (), ())
 
 
 def test_a_system_instance_on_the_session_bus_has_no_private_socket() -> None:
@@ -43,7 +43,7 @@ def test_given_directories_replace_the_default_ones_and_stand_between_prepended_
     found = find(options, ALICE)
     assert found.job_directories == ("/first", "/second", "/b", "/a", "/last")
     assert found.log_directory == "/logs"
-    assert found.own_job_directory is None
+    assert found.own_directories == ()
 
 
 def test_prepended_and_appended_directories_surround_the_default_ones() -> None:
@@ -59,8 +59,8 @@ def test_a_user_s_jobs_come_before_those_for_all_users() -> None:
     found = find(USER, ALICE)
     assert found.job_directories == ("/home/alice/.config/upstart", "/home/alice/.init", "/etc/xdg/upstart",
                                      "/usr/share/upstart/sessions")
-    assert found.own_job_directory == "/home/alice/.config/upstart"
     assert found.log_directory == "/home/alice/.cache/upstart"
+    assert found.own_directories == ("/home/alice/.config/upstart", "/home/alice/.cache/upstart")
     assert found.left_out == ()
 
 
@@ -69,9 +69,15 @@ def test_xdg_variables_move_a_user_s_places() -> None:
                                 "XDG_CACHE_HOME": "/x/cache", "XDG_RUNTIME_DIR": "/run/user/1000"})
     assert found.job_directories == ("/x/config/upstart", "/home/alice/.init", "/one/upstart", "/two/upstart",
                                      "/usr/share/upstart/sessions")
-    assert found.own_job_directory == "/x/config/upstart"
     assert found.log_directory == "/x/cache/upstart"
+    assert found.own_directories == ("/x/config/upstart", "/x/cache/upstart")
     assert found.session_file == "/run/user/1000/upstart/sessions/321.session"
+
+
+def test_a_directory_that_is_given_or_not_used_is_not_made() -> None:
+    assert find(Options(mode=Mode.USER, logdir="/logs"), ALICE).own_directories == ("/home/alice/.config/upstart",)
+    assert find(Options(mode=Mode.USER, confdirs=("/a",)), ALICE).own_directories == ("/home/alice/.cache/upstart",)
+    assert find(Options(mode=Mode.USER, confdirs=("/a",), log_jobs=False), ALICE).own_directories == ()
 
 
 def test_relative_xdg_variables_count_as_unset() -> None:
@@ -101,7 +107,7 @@ def test_a_user_s_socket_is_called_after_uid_and_pid() -> None:
 def test_without_home_what_needs_it_is_left_out_and_named(environ: dict[str, str], why: str) -> None:
     found = find(USER, environ)
     assert found.job_directories == ("/etc/xdg/upstart", "/usr/share/upstart/sessions")
-    assert (found.own_job_directory, found.log_directory) == (None, None)
+    assert (found.own_directories, found.log_directory) == ((), None)
     assert found.left_out == (f"cannot read jobs from ~/.config/upstart: {why}",
                               f"cannot read jobs from ~/.init: {why}",
                               f"cannot write the output of jobs to ~/.cache/upstart: {why}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from upstartd.engine.snapshot import EngineState
 from upstartd.log import Priority
+from upstartd.proc.job_logs import JobLogsState  # noqa: TC001 - codec.py reads the annotations
 from upstartd.proc.supervisor import SupervisorState  # noqa: TC001 - codec.py reads the annotations
 from upstartd.state.codec import DecodeError, decode, encode
 
@@ -27,20 +28,21 @@ class StateError(ValueError):
 class DaemonState:
     """All that the next daemon needs to go on as if nothing had happened.
 
-    `bus_address` is the bus that a session was told of. The descriptors in `engine` and `processes` stay open.
+    `bus_address` is the bus that a session was told of. The descriptors in the rest stay open.
     """
 
     bus_address: str | None
     log_priority: str
     engine: EngineState
     processes: SupervisorState
+    logs: JobLogsState
 
     def descriptors(self) -> list[int]:
         """The open files that the state is about."""
         files = {event.file for event in self.engine.events if event.file is not None}
         files |= {file for one in self._instances() for file in (*one.files, *one.next_files)}
         files |= {process.report for process in self.processes.processes if process.report is not None}
-        return sorted(files)
+        return sorted(files | self.logs.descriptors())
 
     def _instances(self) -> list[Any]:
         return [one for job_class in self.engine.job_classes for one in job_class.jobs]
@@ -57,6 +59,7 @@ def to_json(state: DaemonState, conf_sources: list[dict[str, object]]) -> str:
             "conf_sources": conf_sources,
             "log_priority": state.log_priority,
             "processes": encode(state.processes),
+            "logs": encode(state.logs),
         }
     )
 
@@ -75,6 +78,7 @@ def from_json(text: str) -> DaemonState:
         "log_priority": data.get("log_priority"),
         "engine": engine,
         "processes": data.get("processes"),
+        "logs": data.get("logs"),
     }
     try:
         state = decode(DaemonState, whole)
