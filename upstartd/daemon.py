@@ -1,0 +1,499 @@
+"""The composition root: builds the parts of the daemon, connects them, and carries out what the engine asks for.
+
+It decides nothing about jobs. Inputs come from the bus, the job files, the processes, signals and the clock,
+one at a time, through submit(); each effect goes to the part whose business it is. Source: runtime
+specification, sections 1, 3 and 9; design, Shape and Ending in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import time
+import traceback
+import uuid
+from collections import deque
+from typing import TYPE_CHECKING
+
+from upstartd import container, pid1, places, session_file
+from upstartd.bus.bus_keeper import BusKind
+from upstartd.bus.service import BusService
+from upstartd.cli import Mode
+from upstartd.conf.model import JobFiles
+from upstartd.conf.source import JobSources
+from upstartd.conf.watch import JobWatch
+from upstartd.engine import effects, inputs, snapshot
+from upstartd.engine.core import Engine
+from upstartd.errors import InternalError, OperationFailed, UpstartdError
+from upstartd.log import Log, Priority
+from upstartd.machine import LinuxMachine
+from upstartd.pid1 import Pid1
+from upstartd.proc.job_logs import JobLogs
+from upstartd.proc.kernel import LinuxKernel
+from upstartd.proc.login_records import LoginRecords
+from upstartd.proc.supervisor import Supervisor
+from upstartd.state import handover
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from upstartd.cli import Options
+
+_SIGNALS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGPWR, signal.SIGCHLD,
+                      *pid1.WAYS_DOWN})
+_STANDARD_ERROR = 2
+_UMASK = 0o022
+_RESTART_WORDS = 3  # --restart --state-fd FD, the last words of a daemon that was executed anew
+_BUS_ADDRESS = {
+    BusKind.SYSTEM: ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/dbus/system_bus_socket"),
+    BusKind.SESSION: ("DBUS_SESSION_BUS_ADDRESS", ""),
+}
+
+
+def run(options: Options) -> int:
+    """Be the daemon that `options` ask for, until it is told to end; gives its exit status."""
+    # A signal that comes before its handler is there would end the daemon: it waits. (What is blocked stays so
+    # over a re-execution.)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    faulthandler.enable(_STANDARD_ERROR)
+    log = Log(options.priority)
+    first: Pid1 | None = None
+    if os.getpid() == 1 and options.mode is Mode.SYSTEM:
+        first = Pid1(LinuxMachine(), log, container.detect(os.environ))
+        first.prepare(sys.argv[0], restarted=options.restart)
+    status = asyncio.run(_run(options, log, first))
+    if first is not None:
+        first.end()
+    return status
+
+
+async def _run(options: Options, log: Log, first: Pid1 | None) -> int:
+    return await Daemon(options, log, first).main()
+
+
+def own_environment() -> dict[str, str]:
+    """What the daemon was given at exec, without what Python adds to it for itself (design, 40)."""
+    with open("/proc/self/environ", "rb") as file:
+        entries = file.read().decode("utf-8", "surrogateescape").split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+class Daemon:
+    """One running daemon; bus/host.py is what method calls see of it. Needs a running loop.
+
+    `first` is there when it runs the system as process 1.
+    """
+
+    def __init__(self, options: Options, log: Log, first: Pid1 | None) -> None:
+        self._options = options
+        self._first = first
+        self._loop = asyncio.get_running_loop()
+        self._environ = own_environment() | (first.environment() if first is not None else {})
+        uid, pid = os.geteuid(), os.getpid()
+        user = options.mode is Mode.USER
+        self.is_pid_1 = pid == 1
+        self.only_root_may_change = uid == 0 and not user
+        self.log = log
+        self._places = places.find(options, self._environ, uid=uid, pid=pid)
+        small: dict[str, str] = {name: self._environ[name] for name in ("PATH", "TERM") if name in self._environ}
+        table = small | self._environ if options.inherit_env else small
+        self._table = table
+        self.engine = self._new_engine()
+        self._sources = JobSources(self._places.job_directories, report=self.log.write)
+        self._watch = JobWatch(self._sources, report=self.log.write)
+        kernel = LinuxKernel()
+        self._logs = JobLogs(
+            kernel,
+            directory=self._places.log_directory if options.log_jobs else None,
+            log=self.log,
+            loop=self._loop,
+        )
+        self._supervisor = Supervisor(
+            kernel,
+            deliver=self.submit,
+            log=self.log,
+            loop=self._loop,
+            umask=None if options.inherit_env else _UMASK,
+            directory=None if user else "/",
+            console=options.default_console,
+            debug=options.priority is Priority.DEBUG,
+            logs=self._logs,
+            login_records=LoginRecords(time.time) if self.only_root_may_change else None,
+        )
+        self._bus = BusService(self)
+        self._inbox: deque[inputs.Input] = deque()
+        self._at_work = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._poll: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[int] = self._loop.create_future()
+        announce: Callable[[Any], object] = self._bus.announce
+        self._perform: dict[type, Callable[[Any], object]] = {
+            **dict.fromkeys(effects.ANNOUNCEMENTS, announce),
+            effects.Reply: self._bus.answer,
+            effects.ReplyError: self._bus.answer,
+            effects.Spawn: self._supervisor.spawn,
+            effects.KillProcess: self._supervisor.kill,
+            effects.KillLeftovers: self._supervisor.kill_leftovers,
+            effects.ReloadProcess: self._reload_process,
+            effects.CloseFile: lambda effect: os.close(effect.file),
+            effects.LogLine: lambda effect: self.log.write(effect.priority, effect.text),
+            effects.UpdateActivationEnvironment: self._update_activation_environment,
+            effects.EndDaemon: self._end,
+        }
+
+    def _new_engine(self) -> Engine:
+        address = self._places.socket_address if self._options.mode is Mode.USER else None
+        return Engine(self._table, self._environ, address)
+
+    # -- inputs and effects -----------------------------------------------------------------------------
+
+    def submit(self, what: inputs.Input) -> None:
+        """Give the engine an input and carry out what follows, after all inputs that came before.
+
+        What comes up while effects are carried out (a fork that fails, say) waits until that is done.
+        """
+        self._inbox.append(what)
+        if self._at_work:
+            return
+        self._at_work = True
+        try:
+            while self._inbox:
+                self._handle(self._inbox.popleft())
+        finally:
+            self._at_work = False
+        self._set_timer()
+
+    def _handle(self, what: inputs.Input) -> None:
+        self.engine.world.log_priority = self.log.priority
+        try:
+            wanted = self.engine.step(what, self._loop.time())
+        except Exception:
+            # What the engine wanted by then has become facts to it, and is carried out all the same.
+            wanted = self.engine.world.effects
+            self._report_bug(getattr(what, "caller", None))
+        for effect in wanted:
+            try:
+                self._perform[type(effect)](effect)
+            except Exception:
+                self._report_bug(None)
+
+    def _report_bug(self, caller: object) -> None:
+        """Log the exception being handled, which is a bug of ours, and tell `caller`, if there is one, its number."""
+        number = uuid.uuid4().hex[:8]
+        self.log.error(f"Internal error {number}: {traceback.format_exc()}")
+        if caller is not None:
+            error = InternalError(f"Internal error {number}: the log of upstartd has more about it")
+            self._bus.answer(effects.ReplyError(caller, error))
+
+    def _set_timer(self) -> None:
+        due = self.engine.next_deadline()
+        if self._timer is not None:
+            if due == self._timer.when():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = self._loop.call_at(due, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self.submit(inputs.TimePassed())
+
+    def _reload_process(self, effect: effects.ReloadProcess) -> None:
+        error = self._supervisor.reload(effect)
+        if error is None:
+            self._bus.answer(effects.Reply(effect.caller))
+        else:
+            failure = OperationFailed(error.strerror or str(error))
+            self._bus.answer(effects.ReplyError(effect.caller, failure))
+
+    def _update_activation_environment(self, effect: effects.UpdateActivationEnvironment) -> None:
+        if self._options.mode is Mode.USER:
+            self._bus.update_activation_environment(effect)
+
+    def _end(self, effect: effects.EndDaemon) -> None:
+        if not self._ended.done():
+            self._ended.set_result(effect.status)
+
+    # -- what method calls ask for (bus/host.py) -----------------------------------------------------------
+
+    def take_in_file_changes(self) -> None:
+        """Read the job files whose changes the watches have already seen."""
+        self._submit_all(self._watch.drain())
+        self._poll_if_needed()
+
+    def reload_configuration(self) -> None:
+        """Read every job directory again."""
+        self.log.info("Reloading configuration")
+        self._load()
+
+    def _load(self) -> None:
+        """Read every job directory."""
+        self._submit_all(self._sources.load())
+        self._poll_if_needed()
+
+    def _poll_if_needed(self) -> None:
+        """What the kernel does not tell of is looked for from time to time, as long as that is so."""
+        if self._poll is None and self._watch.interval is not None:
+            self._poll = self._loop.call_later(self._watch.interval, self._look_for_changes)
+
+    def _look_for_changes(self) -> None:
+        self._poll = None
+        self.take_in_file_changes()
+
+    def _submit_all(self, changes: Iterable[JobFiles]) -> None:
+        for files in changes:
+            self._logs.job_was_read(files.name)
+            self.submit(files)
+
+    def state_as_json(self) -> str:
+        """The daemon's whole state, for GetState."""
+        return handover.to_json(self._state(), self._sources.describe())
+
+    def _state(self) -> handover.DaemonState:
+        return handover.DaemonState(
+            bus_address=self._bus.bus_address if self._options.mode is Mode.USER else None,
+            log_priority=self.log.priority.word,
+            engine=snapshot.take(self.engine),
+            processes=self._supervisor.take_state(),
+            logs=self._logs.take_state(),
+        )
+
+    def disk_is_writeable(self) -> None:
+        """Write out the job output that was held; OperationFailed where that does not work."""
+        error = self._logs.write_held()
+        if error is not None:
+            raise OperationFailed(error.strerror or str(error))
+
+    async def notify_dbus_address(self, address: str) -> None:
+        """Connect to that bus and take the name there; an UpstartdError where that does not work."""
+        await self._bus.connect_bus(address, BusKind.NOTIFIED)
+
+    def restart(self) -> None:
+        """Execute the daemon anew, in the same process. Who asked for it is never answered."""
+        if self._first is not None and self._first.way_down is not None:
+            return  # It would not be worth it any more, and the new one would not know in which way to end.
+        self.log.info("Restarting")
+        state = self._state()
+        text = handover.to_json(state, self._sources.describe())
+        if self._options.write_state_file:
+            self._write_state_file(text)
+        arguments = sys.orig_argv
+        if self._options.restart:  # these words are the last that were added
+            arguments = arguments[: -_RESTART_WORDS]
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        files = state.descriptors()
+        try:
+            with open(os.memfd_create("state", 0), "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                stream.seek(0)
+                for file in files:
+                    os.set_inheritable(file, True)
+                self._bus.flush()
+                words = [*arguments, "--restart", "--state-fd", str(stream.fileno())]
+                os.execve(sys.executable, words, self._environ)
+        except OSError as error:
+            self.log.error(f"Failed to re-execute {sys.executable}: {error.strerror}")
+        for file in files:
+            os.set_inheritable(file, False)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _write_state_file(self, text: str) -> None:
+        """Keep a copy of the state, for people."""
+        path = os.path.join(self._places.log_directory or ".", "upstart.state")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as stream:
+                stream.write(text)
+        except OSError as error:
+            self.log.warn(f"cannot write {path}: {error.strerror}")
+
+    def _take_over(self, descriptor: int) -> str | None:
+        """Go on from the state that can be read there; gives the bus that the daemon had been told of.
+
+        What is no state is kept as a file for people, and nothing is taken from it: the jobs begin anew, and what
+        runs is left to run.
+        """
+        text = ""
+        try:
+            with open(descriptor, encoding="utf-8") as stream:
+                text = stream.read()
+            state = handover.from_json(text)
+            engine = self._new_engine()
+            snapshot.put(state.engine, engine)
+            for file in state.descriptors():
+                os.set_inheritable(file, False)
+        except (OSError, ValueError) as why:
+            self.log.error("Failed to read serialisation data - reverting to stateless re-exec")
+            self.log.warn(f"cannot take over the state: {why}")
+            self._write_state_file(text)
+            return None
+        self.engine = engine
+        self.log.priority = Priority.from_word(state.log_priority)
+        self._supervisor.put_state(state.processes)
+        self._logs.put_state(state.logs)
+        for effect in engine.resume():
+            self._perform[type(effect)](effect)
+        return state.bus_address
+
+    # -- from the start to the end --------------------------------------------------------------------------
+
+    async def main(self) -> int:
+        """Run until the end; gives the exit status."""
+        self._loop.set_exception_handler(self._callback_failed)
+        bus_address = None
+        if self._options.state_fd is not None:
+            bus_address = self._take_over(self._options.state_fd)
+        self._handle_signals()
+        for sentence in self._places.left_out:
+            self.log.warn(sentence)
+        self._make_own_directories()
+        is_subreaper = self.is_pid_1 or self._become_subreaper()
+        descriptor = self._watch.fileno()
+        if descriptor is not None:
+            self._loop.add_reader(descriptor, self.take_in_file_changes)
+        taken_over = set(self.engine.classes)
+        self._load()
+        for name in sorted(taken_over - self._sources.jobs()):
+            self.submit(JobFiles(name, ()))  # its file went while nobody looked
+        self._listen()
+        await self._connect_bus()
+        self._write_session_file()
+        if bus_address is not None:
+            await self._connect_notified(bus_address)
+        if self._options.restart:
+            if self._options.state_fd is None:
+                self.log.warn("Stateful re-exec supported but stateless re-exec requested")
+            self._bus.announce_restart()
+        else:
+            if not is_subreaper:
+                self.submit(inputs.EmitEvent("child-subreaper-failed"))
+            if self._options.startup_event is not None:
+                self.submit(inputs.EmitEvent(self._options.startup_event))
+        if self._first is not None:
+            self._first.started()
+        status = await self._ended
+        self._logs.close()
+        self._bus.close()
+        self._remove_session_file()
+        return status
+
+    def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Something raised where nobody handles it: a bug of ours, but no reason to end."""
+        error = context.get("exception")
+        text = "".join(traceback.format_exception(error)) if error is not None else context["message"]
+        self.log.error(f"Internal error {uuid.uuid4().hex[:8]}: {text}")
+
+    def _handle_signals(self) -> None:
+        handlers: dict[int, Callable[[], object]] = {
+            signal.SIGCHLD: self._supervisor.reap,
+            signal.SIGHUP: self.reload_configuration,
+            signal.SIGUSR1: self._bus.reconnect,  # which means nothing where there never was a bus
+        }
+        match self._options.mode:
+            case Mode.USER:
+                handlers[signal.SIGTERM] = lambda: self.submit(inputs.EndSession("shutdown"))
+            case Mode.SESSION:
+                handlers[signal.SIGTERM] = self._execute_anew
+            case Mode.SYSTEM if self._first is not None:
+                handlers |= self._signals_of_process_1(self._first)
+            case Mode.SYSTEM:
+                handlers[signal.SIGTERM] = lambda: self.submit(inputs.EndInOrder())
+                handlers[signal.SIGINT] = handlers[signal.SIGTERM]
+        for number in _SIGNALS - handlers.keys():
+            signal.signal(number, signal.SIG_DFL)
+        for number, handler in handlers.items():
+            self._loop.add_signal_handler(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        # What ended before the handler was there has been told already.
+        self._supervisor.reap()
+
+    def _signals_of_process_1(self, first: Pid1) -> dict[int, Callable[[], object]]:
+        def emit(event: str) -> Callable[[], object]:
+            return lambda: self.submit(inputs.EmitEvent(event))
+
+        def go_down(way: pid1.WayDown) -> Callable[[], object]:
+            def go() -> None:
+                first.way_down = first.way_down or way
+                self.submit(inputs.EndInOrder(way.runlevel, way.announced))
+            return go
+
+        handlers = {number: go_down(way) for number, way in pid1.WAYS_DOWN.items()}
+        handlers[signal.SIGTERM] = self._execute_anew if first.container is None else go_down(pid1.CONTAINER_S_END)
+        handlers[signal.SIGINT] = emit("control-alt-delete")
+        handlers[signal.SIGPWR] = emit("power-status-changed")
+        if first.has_keyboard:
+            handlers[signal.SIGWINCH] = emit("keyboard-request")
+        return handlers
+
+    def _execute_anew(self) -> None:
+        self.log.warn(f"Re-executing {sys.executable}")
+        self.restart()
+
+    def _become_subreaper(self) -> bool:
+        try:
+            self._supervisor.become_subreaper()
+        except OSError as error:
+            self.log.warn(f"Unable to register as subreaper: {error.strerror}")
+            return False
+        return True
+
+    def _make_own_directories(self) -> None:
+        for path in self._places.own_directories:
+            try:
+                places.make_private_directory(path)
+            except OSError as error:
+                self.log.warn(f"cannot make the directory {path}: {error.strerror}")
+
+    def _listen(self) -> None:
+        name = self._places.socket_name
+        if name is None:
+            return
+        try:
+            self._bus.listen_private(name, frozenset({0, os.geteuid()}))
+        except OSError as error:
+            self.log.warn(f"Unable to listen for private connections: {error.strerror}")
+
+    async def _connect_bus(self) -> None:
+        """Get onto the bus, where there is one; one that comes later is gone to then."""
+        if self._options.mode is Mode.USER:
+            return
+        kind = BusKind.SYSTEM if self._options.mode is Mode.SYSTEM else BusKind.SESSION
+        if not self._options.use_bus:
+            self.log.info(f"Not connecting to {kind.name.lower()} bus")
+            return
+        variable, usual = _BUS_ADDRESS[kind]
+        try:
+            await self._bus.connect_bus(self._environ.get(variable) or usual, kind, keep_trying=True)
+        except UpstartdError as why:
+            self.log.debug(f"Not on the {kind.value} yet: {why.message}")
+
+    async def _connect_notified(self, address: str) -> None:
+        try:
+            await self.notify_dbus_address(address)
+        except UpstartdError as why:
+            self.log.warn(f"Unable to connect to the {BusKind.NOTIFIED.value}: {why.message}")
+
+    def _write_session_file(self) -> None:
+        path, address = self._places.session_file, self._places.socket_address
+        if path is None or address is None:
+            return
+        try:
+            session_file.write(path, address)
+        except session_file.SessionFileError as error:
+            self.log.error(str(error))
+
+    def _remove_session_file(self) -> None:
+        if self._places.session_file is None:
+            return
+        try:
+            session_file.remove(self._places.session_file)
+        except session_file.SessionFileError as error:
+            self.log.error(str(error))
