@@ -59,6 +59,9 @@ _RESOLVE_NO_XDEV = 1  # linux/openat2.h: never leave the mount that the path sta
 # This one's number is each architecture's own: asm/unistd.h.
 _RT_SIGACTION = {"x86_64": 13, "aarch64": 134}
 
+# Where the profile for the coming exec is named. The second place is any security module's, so it may be another's.
+_PROFILE_PLACES = ("/proc/self/attr/apparmor/exec", "/proc/self/attr/exec")
+
 _SIGNALS = range(1, signal.NSIG)
 _IGNORED = 1  # SIG_IGN, asm-generic/signal-defs.h
 
@@ -136,8 +139,8 @@ class Kernel(Protocol):
     def open_null(self) -> int:
         """/dev/null for reading and writing; closed on exec, from FIRST_INTERNAL_FD on."""
 
-    def open(self, path: str, flags: int, /) -> int:
-        """open(2), closed on exec."""
+    def open(self, path: str, flags: int, directory: int | None = None, /) -> int:
+        """openat(2), closed on exec."""
 
     def close(self, fd: int, /) -> None:
         """close(2)."""
@@ -153,6 +156,34 @@ class Kernel(Protocol):
 
     def close_all_on_exec(self) -> None:
         """Mark every descriptor but the standard ones to be closed on exec."""
+
+    # -- the kernel's own file systems ----------------------------------------------------------------------
+
+    # A relative path begins at `directory`, where one is given.
+
+    def exists(self, path: str, /) -> bool:
+        """Whether there is a file of this name. Never fails."""
+
+    def subdirectories(self, path: str, /) -> list[str]:
+        """The names of the directories in a directory."""
+
+    def open_directory(self, path: str, /) -> int:
+        """A directory for paths to begin at; closed on exec, from FIRST_INTERNAL_FD on."""
+
+    def make_directory(self, path: str, directory: int | None = None, /) -> None:
+        """mkdir(2), for its owner to change and everybody to look into, whatever the umask is."""
+
+    def remove_directory(self, path: str, /) -> None:
+        """rmdir(2)."""
+
+    def read_text(self, path: str, directory: int | None = None, /) -> str:
+        """All of a file."""
+
+    def write_text(self, path: str, text: str, directory: int | None = None, /) -> None:
+        """Write to a file that is there, all at once."""
+
+    def give(self, path: str, uid: int, gid: int, directory: int | None = None, /) -> None:
+        """chown(2); -1 leaves the one or the other as it is."""
 
     # -- starting -------------------------------------------------------------------------------------------
 
@@ -200,6 +231,9 @@ class Kernel(Protocol):
 
     def set_nice(self, nice: int, /) -> None:
         """setpriority(2)."""
+
+    def set_profile(self, name: str, /) -> None:
+        """Have the coming exec change to this AppArmor profile (proc_pid_attr(5))."""
 
     def set_oom_score(self, score: int, /) -> None:
         """Write oom_score_adj (proc(5))."""
@@ -351,12 +385,14 @@ class LinuxKernel:
 
     # -- descriptors ----------------------------------------------------------------------------------------
 
-    open = staticmethod(os.open)
     close = staticmethod(os.close)
     read = staticmethod(os.read)
     write = staticmethod(os.write)
     set_blocking = staticmethod(os.set_blocking)
     fstat = staticmethod(os.fstat)
+
+    def open(self, path: str, flags: int, directory: int | None = None, /) -> int:
+        return os.open(path, flags, dir_fd=directory)
 
     def pipe(self) -> tuple[int, int]:
         return _high_pair(os.pipe())
@@ -414,6 +450,36 @@ class LinuxKernel:
                 with contextlib.suppress(OSError):  # the listing's own descriptor is among them, and closed by now
                     if int(name) > 2:
                         os.set_inheritable(int(name), False)
+
+    # -- the kernel's own file systems ----------------------------------------------------------------------
+
+    exists = staticmethod(os.path.lexists)
+    remove_directory = staticmethod(os.rmdir)
+
+    def subdirectories(self, path: str, /) -> list[str]:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+    def open_directory(self, path: str, /) -> int:
+        return _high(os.open(path, os.O_PATH | os.O_DIRECTORY))
+
+    def make_directory(self, path: str, directory: int | None = None, /) -> None:
+        os.mkdir(path, dir_fd=directory)
+        os.chmod(path, 0o755, dir_fd=directory)
+
+    def read_text(self, path: str, directory: int | None = None, /) -> str:
+        with open(os.open(path, os.O_RDONLY, dir_fd=directory), "rb", buffering=0) as file:
+            return file.read().decode("utf-8", "surrogateescape")
+
+    def write_text(self, path: str, text: str, directory: int | None = None, /) -> None:
+        fd = os.open(path, os.O_WRONLY, dir_fd=directory)
+        try:
+            os.write(fd, text.encode("utf-8", "surrogateescape"))
+        finally:
+            os.close(fd)
+
+    def give(self, path: str, uid: int, gid: int, directory: int | None = None, /) -> None:
+        os.chown(path, uid, gid, dir_fd=directory, follow_symlinks=False)
 
     # -- starting -------------------------------------------------------------------------------------------
 
@@ -504,10 +570,12 @@ class LinuxKernel:
     def set_nice(self, nice: int, /) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
 
+    def set_profile(self, name: str, /) -> None:
+        place = next(filter(os.path.exists, _PROFILE_PLACES), _PROFILE_PLACES[-1])
+        self.write_text(place, f"exec {name}")
+
     def set_oom_score(self, score: int, /) -> None:
-        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-        os.write(fd, b"%d" % score)
-        os.close(fd)
+        self.write_text("/proc/self/oom_score_adj", str(score))
 
     def user(self, who: str | int, /) -> User | None:
         try:
