@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from upstartd_clients import render
+from upstartd_clients import as_json, render
 from upstartd_clients.connect import Way, connect, find_route
 from upstartd_clients.errors import ClientError, DaemonError, LocalError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from upstartd_clients.connect import Route
     from upstartd_clients.options import Given
@@ -62,6 +62,18 @@ class Request:
         if not self.arguments:
             raise UsageError(f"missing {missing}")
         return self.arguments[0]
+
+    def answer(self, lines: Iterable[str], data: Callable[[], Any]) -> None:
+        """Print the answer: these lines, or where that is asked for what `data` gives, as JSON."""
+        if "json" in self.options:
+            self.output.json(data())
+        else:
+            for line in lines:
+                self.output.line(line)
+
+    def job_name(self) -> str:
+        """The job that is named first, or that this process is part of if none is."""
+        return self.arguments[0] if self.arguments else self.own_job()[0]
 
     def own_job(self) -> tuple[str, str]:
         """The job and instance that this process is part of; UsageError if it is part of none."""
@@ -121,8 +133,12 @@ def _job(request: Request) -> tuple[Job, list[str]]:
 
 def print_status(request: Request, job: str, status: Status | None) -> None:
     """Print where an instance of a job stands; None if there is none."""
-    for line in render.status_lines(status) if status else (render.stopped(job),):
+    for line in _status_lines(request, job, status):
         request.output.line(line)
+
+
+def _status_lines(request: Request, job: str, status: Status | None) -> Iterable[str]:
+    return render.status_lines(status, request.output.tint) if status else (render.stopped(job),)
 
 
 def reload(request: Request) -> None:
@@ -159,7 +175,8 @@ def find_instance(request: Request) -> Instance:
 
 def status(request: Request) -> None:
     """Print where the instance stands that the arguments name."""
-    print_status(request, *find_status(request))
+    job, status = find_status(request)
+    request.answer(_status_lines(request, job, status), lambda: as_json.status(job, status))
 
 
 def find_status(request: Request) -> tuple[str, Status | None]:
@@ -178,15 +195,23 @@ def find_status(request: Request) -> tuple[str, Status | None]:
 
 def list_jobs(request: Request) -> None:
     """Print where every instance stands, and each job that has none."""
-    for job, statuses in request.upstart.statuses(request.upstart.jobs()):
-        for one in statuses or (None,):
-            print_status(request, job, one)
+    jobs = request.upstart.jobs()
+    found = [(job, one) for job, statuses in request.upstart.statuses(jobs) for one in statuses or (None,)]
+    if "long" in request.options:
+        from upstartd_clients.listing import Listing  # looks into /proc: not for every command
+
+        listing = Listing(found, request.upstart.descriptions(jobs))
+        request.answer(listing.lines(request.output.tint), listing.data)
+    else:
+        request.answer((line for job, one in found for line in _status_lines(request, job, one)),
+                       lambda: [as_json.status(job, one) for job, one in found])
 
 
 def usage(request: Request) -> None:
     """Print the usage stanza of a job."""
-    name = request.arguments[0] if request.arguments else request.own_job()[0]
-    request.output.line(f"Usage: {request.upstart.job(name).usage()}")
+    name = request.job_name()
+    usage = request.upstart.job(name).usage()
+    request.answer([f"Usage: {usage}"], lambda: {"job": name, "usage": usage})
 
 
 # Event commands
@@ -217,8 +242,8 @@ def get_env(request: Request) -> None:
 
 def list_env(request: Request) -> None:
     """Print every variable with its value."""
-    for entry in sorted(request.upstart.manager("ListEnv", _details(request))):
-        request.output.line(entry)
+    entries = sorted(request.upstart.manager("ListEnv", _details(request)))
+    request.answer(entries, lambda: as_json.environment(entries))
 
 
 def set_env(request: Request) -> None:
@@ -250,9 +275,10 @@ def reload_configuration(request: Request) -> None:
 def show_config(request: Request) -> None:
     """Print the conditions of a job, or of all jobs."""
     jobs = [request.upstart.job(request.arguments[0])] if request.arguments else request.upstart.jobs()
-    for job in request.upstart.conditions(jobs):
-        for line in render.config_lines(job, enumerate_events="enumerate" in request.options):
-            request.output.line(line)
+    found = request.upstart.conditions(jobs)
+    enumerate_events = "enumerate" in request.options
+    request.answer((line for job in found for line in render.config_lines(job, enumerate_events=enumerate_events)),
+                   lambda: [as_json.config(job) for job in found])
 
 
 def check_config(request: Request) -> int:
@@ -267,13 +293,10 @@ def check_config(request: Request) -> int:
     if request.route.way is Way.SESSION_SOCKET:
         known.append(SESSION_EVENT)
     checker = Checker(jobs, known, warn="warn" in request.options)
-    code = 0
-    for job in wanted:
-        if complaints := list(checker.complaints(job)):
-            code = 1
-            for line in (job.name, *complaints):
-                request.output.line(line)
-    return code
+    found = [(job.name, complaints) for job in wanted if (complaints := list(checker.complaints(job)))]
+    request.answer((line for job, complaints in found for line in (job, *map(str, complaints))),
+                   lambda: [as_json.complaints(job, complaints) for job, complaints in found])
+    return 1 if found else 0
 
 
 # The daemon
@@ -281,7 +304,8 @@ def check_config(request: Request) -> int:
 
 def version(request: Request) -> None:
     """Print the daemon's version."""
-    request.output.line(request.upstart.version)
+    text = request.upstart.version
+    request.answer([text], lambda: as_json.version(text))
 
 
 def log_priority(request: Request) -> None:
@@ -311,8 +335,8 @@ def list_sessions(request: Request) -> None:
     """Print every user session whose daemon is alive."""
     from upstartd_clients.sessions import find_sessions  # no other command needs it
 
-    for session in find_sessions(request.environ):
-        if session.alive:
-            request.output.line(f"{session.pid} {session.address}")
-        else:
-            request.output.info(f"Ignoring stale session file: {session.path}")
+    verbose = request.output.verbose
+    sessions = [session for session in find_sessions(request.environ) if session.alive or verbose]
+    request.answer((f"{session.pid} {session.address}" if session.alive
+                    else f"Ignoring stale session file: {session.path}" for session in sessions),
+                   lambda: [as_json.session(session) for session in sessions])

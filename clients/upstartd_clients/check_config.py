@@ -6,7 +6,7 @@ specification, section 2, check-config.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd.engine.matching import glob_matches
 from upstartd_clients.conditions import JOB_EVENTS, event_of, is_operator, operators
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 # What the daemon emits itself.
 OWN_EVENTS = JOB_EVENTS | {"startup", "debug", "control-alt-delete", "keyboard-request", "power-status-changed"}
 SESSION_EVENT = "session-end"  # emitted by a user's own daemon only
+
+
+class Complaint(NamedTuple):
+    """What is unknown in a condition (`start on` or `stop on`): an event or a job, as `kind` says."""
+
+    condition: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"  {self.condition}: unknown {self.kind} {self.name}"
 
 
 class Checker:
@@ -34,13 +45,13 @@ class Checker:
             self._patterns.update(job.emits)
         self._warn = warn
 
-    def complaints(self, job: Conditions) -> Iterator[str]:
-        """A line for each unknown event or job under the first operator that cannot hold, of either condition."""
+    def complaints(self, job: Conditions) -> Iterator[Complaint]:
+        """One for each unknown event or job under the first operator that cannot hold, of either condition."""
         for words, condition in (("start on", job.start_on), ("stop on", job.stop_on)):
             for item in reversed(self._first_that_fails(condition)):
                 if not is_operator(item):
-                    for unknown in self._unknown(item):
-                        yield f"  {words}: unknown {unknown}"
+                    for kind, name in self._unknown(item):
+                        yield Complaint(words, kind, name)
 
     def _first_that_fails(self, condition: Condition) -> Condition:
         """The operator that does not hold, with all below it; outer ones are looked at first, and right sides before
@@ -55,13 +66,13 @@ class Checker:
                 return condition[operator.left : operator.at + 1]
         return condition if len(condition) == 1 and not holds[0] else []
 
-    def _unknown(self, item: list[str]) -> Iterator[str]:
+    def _unknown(self, item: list[str]) -> Iterator[tuple[str, str]]:
         """What of one event is unknown: the event, the job it is about, or both."""
         event = event_of(item)
         if event.name not in self._known:
             if any(glob_matches(pattern, event.name) for pattern in self._patterns):
                 self._known.add(event.name)
             else:
-                yield f"event {event.name}"
+                yield "event", event.name
         if event.job is not None and event.job not in self._jobs and not event.job.startswith("$"):
-            yield f"job {event.job}"
+            yield "job", event.job

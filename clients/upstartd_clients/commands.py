@@ -40,6 +40,7 @@ GLOBAL_OPTIONS = (
 )
 
 _NO_WAIT = Option("no-wait", "n", help="do not wait until it is done")
+_JSON = Option("json", help="print the answer as JSON")
 _GLOBAL = Option("global", "g", help="use the table for all jobs, even when called by a job")
 
 _NAMING = ("JOB is the job's name. A job with an `instance' stanza needs the variables that its instances are named "
@@ -69,10 +70,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("status", "JOB [KEY=VALUE]...", "show the state of a job",
                 f"{_NAMING} The first line has the goal, the state and the first process, each further line another "
                 f"process. The exit code is 0 for a job at rest too.",
-                actions.status),
+                actions.status, (_JSON,)),
         Command("list", "", "show the state of all jobs",
                 "A block as of `status' for each instance, and a line for each job without any, sorted by name.",
-                actions.list_jobs),
+                actions.list_jobs,
+                (_JSON, Option("long", "l", help="also show since when each process exists, and what the job is for"))),
     ),
     "Event": (
         Command("emit", "EVENT [KEY=VALUE]...", "emit an event",
@@ -82,7 +84,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     ),
     "Environment": (
         Command("get-env", "VARIABLE", "show a variable of the job environment", _WHOSE, actions.get_env, (_GLOBAL,)),
-        Command("list-env", "", "show all variables of the job environment", _WHOSE, actions.list_env, (_GLOBAL,)),
+        Command("list-env", "", "show all variables of the job environment", _WHOSE, actions.list_env,
+                (_GLOBAL, _JSON)),
         Command("reset-env", "", "undo all changes to the job environment",
                 f"{_WHOSE} An instance goes back to what its job file says, so that what it was started with is lost.",
                 actions.reset_env, (_GLOBAL,)),
@@ -98,25 +101,26 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                 "The daemon notices changed files by itself; this is for where it cannot, as with links.",
                 actions.reload_configuration),
         Command("version", "", "show the version of the daemon",
-                "To see the version of this program, use --version.", actions.version),
+                "To see the version of this program, use --version.", actions.version, (_JSON,)),
         Command("log-priority", "[PRIORITY]", "show or set how much the daemon logs",
                 "PRIORITY is one of debug, info, message, warn, error and fatal: diagnostics of that kind and those "
                 "after it are written.",
                 actions.log_priority),
         Command("show-config", "[JOB]", "show what starts and stops jobs, and what they emit",
                 "Of all jobs, or of JOB only.", actions.show_config,
-                (Option("enumerate", "e", help="show each event of the conditions on a line of its own"),)),
+                (Option("enumerate", "e", help="show each event of the conditions on a line of its own"), _JSON)),
         Command("check-config", "[JOB]", "find conditions that nothing can satisfy",
                 "Looks in the conditions of all jobs, or of JOB only, for events that no job says it emits, and for "
                 "jobs that do not exist. The exit code is 1 if any are found.",
                 actions.check_config,
                 (Option("ignore-events", "i", value="EVENTS", help="events to take as known, separated by commas"),
-                 Option("warn", "w", help="complain also where the other side of an `or' can be satisfied"))),
-        Command("usage", "JOB", "show how a job is to be started", "Prints the job's `usage' stanza.", actions.usage),
+                 Option("warn", "w", help="complain also where the other side of an `or' can be satisfied"), _JSON)),
+        Command("usage", "JOB", "show how a job is to be started", "Prints the job's `usage' stanza.", actions.usage,
+                (_JSON,)),
         Command("list-sessions", "", "show the user sessions that run",
                 "A line for each daemon of a user's own: its process, and the address for UPSTART_SESSION. With "
                 "--verbose also what dead ones have left behind.",
-                actions.list_sessions),
+                actions.list_sessions, (_JSON,)),
         Command("notify-disk-writeable", "", "tell the daemon that its logs can be written",
                 "Output that jobs have written since the system booted is then put into the log files.",
                 actions.notify_disk_writeable),

@@ -13,8 +13,10 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upstartd.places import SYSTEM_JOBS
+from upstartd_clients import processes
 from upstartd_clients.connect import PRIVATE_ADDRESS, Way
 from upstartd_clients.errors import BadAnswer, ClientError, ConnectionFailed, DaemonError, LocalError, NoSessionKnown
+from upstartd_clients.processes import DAEMON
 from upstartd_clients.sessions import find_sessions
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from upstartd_clients.actions import Request
     from upstartd_clients.upstart import Upstart
 
-DAEMON = "upstartd"  # what the kernel calls its process
 # PATH:LINE:COLUMN: MESSAGE (DETAIL), as the daemon describes an error in a job file.
 _DIAGNOSTIC = re.compile(r"(?P<place>.*?:\d+):(?P<column>\d+): (?P<message>.*?)(?: \((?P<detail>.*)\))?", re.DOTALL)
 
@@ -32,8 +33,7 @@ def explain(error: ClientError, request: Request) -> Iterator[str]:
     """The lines to print below an error of a command: none where there is nothing to add."""
     try:
         if isinstance(error, DaemonError) and error.is_unknown_job:
-            name = request.arguments[0] if request.arguments else request.own_job()[0]
-            yield from unknown_job(request.upstart, name)
+            yield from unknown_job(request.upstart, request.job_name())
         elif isinstance(error, DaemonError) and error.is_refused and os.geteuid() != 0:
             yield "Only root may do that: try sudo."
         elif isinstance(error, NoSessionKnown):
@@ -158,7 +158,7 @@ def no_daemon(way: Way, environ: Mapping[str, str], *, refused: bool = False, pr
 
 
 def _no_system_daemon(way: Way, proc: str) -> Iterator[str]:
-    names = _process_names(proc)
+    names = processes.names(proc)
     first = names.get(1, "another init")
     running = [str(pid) for pid, name in sorted(names.items()) if name == DAEMON]
     if running:
@@ -170,19 +170,6 @@ def _no_system_daemon(way: Way, proc: str) -> Iterator[str]:
         yield f"No {DAEMON} runs: process 1 is systemd. To start it there: systemctl start {DAEMON}"
     else:
         yield f"No {DAEMON} runs: process 1 is {first}. To start it, as root: {DAEMON} &"
-
-
-def _process_names(proc: str) -> dict[int, str]:
-    """What the kernel calls each process that can be seen, by pid."""
-    names = {}
-    for entry in os.listdir(proc) if os.path.isdir(proc) else ():
-        if entry.isdigit():
-            try:
-                with open(f"{proc}/{entry}/comm", encoding="utf-8", errors="replace") as file:
-                    names[int(entry)] = file.read().rstrip("\n")
-            except OSError:
-                continue  # It has gone.
-    return names
 
 
 def _sessions(environ: Mapping[str, str]) -> Iterator[str]:

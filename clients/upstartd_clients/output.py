@@ -13,32 +13,59 @@ from typing import TYPE_CHECKING, TextIO
 from upstartd_clients.errors import ClientError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+
+class Colour:
+    """What terminals are told for a colour (ECMA-48, SGR)."""
+
+    BOLD = "1"
+    RED = "31"
+    GREEN = "32"
+    YELLOW = "33"
+    CYAN = "36"
 
 
 class Output:
-    """The two streams of one program, called `program` in its errors."""
+    """The two streams of one program, called `program` in its errors. `coloured`: results go to where colours show."""
 
-    def __init__(self, program: str, out: TextIO, err: TextIO) -> None:
+    def __init__(self, program: str, out: TextIO, err: TextIO, *, coloured: bool = False) -> None:
         self.program = program
         self.quiet = False
         self.verbose = False
         self._out = out
         self._err = err
+        self._coloured = coloured
 
     def named(self, program: str) -> Output:
         """The same streams for a program of another name."""
-        return Output(program, self._out, self._err)
+        return Output(program, self._out, self._err, coloured=self._coloured)
+
+    @property
+    def to_people(self) -> bool:
+        """Whether results go to a terminal."""
+        return self._out.isatty()
 
     @property
     def for_people(self) -> bool:
         """Whether errors go to a terminal: only there more is said than scripts may rely on."""
         return self._err.isatty()
 
+    def tint(self, text: str, colour: str) -> str:
+        """The text in one of the colours of Colour, where colours show; empty is none."""
+        return f"\x1b[{colour}m{text}\x1b[0m" if colour and self._coloured else text
+
     def line(self, text: str = "") -> None:
         """Print a result, unless the caller wants quiet."""
         if not self.quiet:
             self._out.write(text + "\n")
+
+    def json(self, value: Any) -> None:
+        """Print plain data as JSON: on one line, or for people on many. What is beyond ASCII is escaped."""
+        import json  # rarely needed, and it takes time to import
+
+        self.line(json.dumps(value, indent=2 if self.to_people else None))
 
     def info(self, text: str) -> None:
         """Print what only a verbose caller wants to know."""
@@ -79,7 +106,8 @@ def run_program(argv: list[str], work: Callable[[list[str], Output], int]) -> in
     A reader that hangs up (`initctl list | head -1`) ends it without a word, an interrupt by its signal, and a
     full disk with an error. Errors that are nobody's fault but ours are not caught.
     """
-    output = Output(os.path.basename(argv[0]), _as_utf8(sys.stdout), _as_utf8(sys.stderr))
+    out, err = _as_utf8(sys.stdout), _as_utf8(sys.stderr)
+    output = Output(os.path.basename(argv[0]), out, err, coloured=_shows_colours(out, os.environ))
     try:
         code = guarded(lambda output: work(argv[1:], output), output)
         output.flush()
@@ -101,6 +129,11 @@ def _as_utf8(stream: TextIO | None) -> TextIO:
         return open(os.devnull, "w")
     stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[attr-defined]  # a TextIOWrapper
     return stream
+
+
+def _shows_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether it is a terminal that has colours, and nobody has asked for none (https://no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM", "dumb") != "dumb"
 
 
 def _die_of_interrupt() -> int:

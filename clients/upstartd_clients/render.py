@@ -1,7 +1,7 @@
 """The text of `status`, `list` and `show-config`, byte for byte as configuration managers parse it.
 
-Pure: values in, lines out. Source: clients specification, sections 2 and 6; configuration specification,
-sections 4 and 10.
+Pure: values in, lines out. Not responsible for JSON (as_json.py). Source: clients specification, sections 2 and 6;
+configuration specification, sections 4 and 10. Colours and the table of `list --long` are our own.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from upstartd_clients.conditions import event_of, is_operator, operators
+from upstartd_clients.output import Colour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from upstartd_clients.upstart import Condition, Conditions, Status
+
+    Tint = Callable[[str, str], str]  # gives a text a colour, or leaves it as it is
 
 # The processes that are the job's own business; any other is named on the first line of a status.
 _UNNAMED_PROCESSES = frozenset({"main", "pre-start", "post-stop"})
@@ -24,14 +27,29 @@ def stopped(job: str) -> str:
     return f"{job} stop/waiting"
 
 
-def status_lines(status: Status) -> Iterator[str]:
+def plain(text: str, _: str) -> str:
+    """A text without its colour."""
+    return text
+
+
+def full_name(status: Status) -> str:
+    """An instance's name as messages have it: that of its job, and its own if it has one."""
+    return f"{status.job} ({status.instance})" if status.instance else status.job
+
+
+def colour(goal: str, state: str) -> str:
+    """The colour of a goal and a state: what runs is green, what is at rest has none, what is under way is yellow."""
+    return {("start", "running"): Colour.GREEN, ("stop", "waiting"): ""}.get((goal, state), Colour.YELLOW)
+
+
+def status_lines(status: Status, tint: Tint = plain) -> Iterator[str]:
     """The block for one instance: its state and first process, then a line for each further process."""
-    instance = f" ({status.instance})" if status.instance else ""
     first = ""
     if status.processes:
         process, pid = status.processes[0]
         first = f", process {pid}" if process in _UNNAMED_PROCESSES else f", ({process}) process {pid}"
-    yield f"{status.job}{instance} {status.goal}/{status.state}{first}"
+    where = tint(f"{status.goal}/{status.state}", colour(status.goal, status.state))
+    yield f"{full_name(status)} {where}{first}"
     for process, pid in status.processes[1:]:
         yield f"\t{process} process {pid}"
 
@@ -64,3 +82,12 @@ def bracketed(condition: Condition) -> str:
         before[right] = f" {word} " + before[right]
     return "".join(prefix + (")" if is_operator(item) else " ".join(item))
                    for prefix, item in zip(before, condition, strict=True))
+
+
+
+def table(rows: Sequence[Sequence[tuple[str, str]]], tint: Tint = plain) -> Iterator[str]:
+    """Rows of cells as lines, with the columns aligned. A cell is its text and its colour."""
+    widths = [max(len(text) for text, _ in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(tint(text, colour) + " " * (width - len(text))
+                        for (text, colour), width in zip(row, widths, strict=True)).rstrip()

@@ -58,7 +58,7 @@ METHODS = {
 # interface: its properties that clients read, with their signatures.
 PROPERTY_TYPES = {
     MANAGER: {"version": "s", "log_priority": "s"},
-    JOB: {"name": "s", "usage": "s", "start_on": "aas", "stop_on": "aas", "emits": "as"},
+    JOB: {"name": "s", "description": "s", "usage": "s", "start_on": "aas", "stop_on": "aas", "emits": "as"},
     INSTANCE: {"name": "s", "goal": "s", "state": "s", "processes": "a(si)"},
 }
 
@@ -140,8 +140,14 @@ class Upstart:
     def conditions(self, jobs: Iterable[Job]) -> list[Conditions]:
         """The conditions of each of these jobs. A job that is gone meanwhile is left out."""
         answers = self._connection.call_all(_call(job.path, PROPERTIES, "GetAll", JOB) for job in jobs)
-        values = [_typed(JOB, answer[0]) for answer in answers if answer]
+        values = [_typed(JOB, answer[0], ("name", "emits", "start_on", "stop_on")) for answer in answers if answer]
         return [Conditions(value["name"], value["emits"], value["start_on"], value["stop_on"]) for value in values]
+
+    def descriptions(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """What the file of each of these jobs says that it is, by its name. A job that is gone is left out."""
+        answers = self._connection.call_all(_call(job.path, PROPERTIES, "Get", JOB, "description") for job in jobs)
+        return {job.name: _typed(JOB, {"description": answer[0]}, ("description",))["description"]
+                for job, answer in zip(jobs, answers, strict=True) if answer}
 
     def statuses(self, jobs: Sequence[Job]) -> list[tuple[str, list[Status]]]:
         """Each job's name, and where its instances stand, sorted by name. What is gone meanwhile is left out."""
@@ -210,10 +216,10 @@ def _call(path: str, interface: str, member: str, *arguments: Any) -> Call:
     return Call(path, interface, member, takes, arguments, gives)
 
 
-def _typed(interface: str, variants: dict[str, tuple[str, Any]], names: Iterable[str] = ()) -> dict[str, Any]:
-    """The values of these properties (if none are named, of all that clients read); BadAnswer at a wrong type."""
+def _typed(interface: str, variants: dict[str, tuple[str, Any]], names: Iterable[str]) -> dict[str, Any]:
+    """The values of these properties; BadAnswer at a wrong type."""
     values = {}
-    for name in names or PROPERTY_TYPES[interface]:
+    for name in names:
         signature, value = variants.get(name, ("", None))
         if signature != PROPERTY_TYPES[interface][name]:
             raise BadAnswer(f'cannot understand Upstart: property {name} of {interface} is of type "{signature}"')
@@ -222,7 +228,7 @@ def _typed(interface: str, variants: dict[str, tuple[str, Any]], names: Iterable
 
 
 def _status(job: str, variants: dict[str, tuple[str, Any]]) -> Status:
-    values = _typed(INSTANCE, variants)
+    values = _typed(INSTANCE, variants, PROPERTY_TYPES[INSTANCE])
     return Status(job, values["name"], values["goal"], values["state"], values["processes"])
 
 

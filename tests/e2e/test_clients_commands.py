@@ -5,7 +5,9 @@ What they print in ordinary cases is in the conformance scenarios.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -107,6 +109,34 @@ def test_a_job_that_is_unknown_is_explained_in_a_terminal_only(daemon: Daemon) -
     assert lines[-1].endswith(f"init-checkconf {path}")
     assert daemon.run_in_terminal("initctl", "status", "webserv")[1].splitlines() == [
         "initctl: Unknown job: webserv", f"There is no webserv.conf in {daemon.init}.", "Did you mean webserver?"]
+
+
+def test_colours_show_only_in_a_terminal_that_has_them_and_where_nobody_minds(daemon: Daemon) -> None:
+    daemon.write_job("web", SLEEP)
+    daemon.environ["TERM"] = "xterm"
+    assert "\x1b" not in daemon.run("start", "web")
+    for command in (["status", "web"], ["initctl", "list"], ["initctl", "list", "--long"]):
+        assert "\x1b" not in daemon.run(*command)
+        assert "\x1b[32mstart/running\x1b[0m" in daemon.run_in_terminal(*command)[1]
+        for variable, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+            before = daemon.environ
+            daemon.environ = before | {variable: value}
+            assert "\x1b" not in daemon.run_in_terminal(*command)[1]
+            daemon.environ = before
+
+
+def test_list_long_knows_since_when_a_job_runs(daemon: Daemon) -> None:
+    daemon.write_job("web", f'description "The web"\n{SLEEP}')
+    pid = daemon.run("start", "web").split()[-1]
+    _, line = daemon.run("initctl", "list", "--long").splitlines()
+    assert re.fullmatch(rf"web  start/running  main     {pid} +\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d  The web", line)
+    [web] = json.loads(daemon.run("initctl", "list", "--long", "--json"))
+    assert web["processes"][0]["pid"] == int(pid)
+    assert web["description"] == "The web"
+    code, shown = daemon.run_in_terminal("initctl", "status", "web", "--json")
+    assert code == 0
+    assert shown.count("\n") > 1  # for people on many lines
+    assert json.loads(shown) == json.loads(daemon.run("initctl", "status", "web", "--json"))
 
 
 def test_check_config_without_a_daemon_fails(daemon: Daemon) -> None:  # design, 22

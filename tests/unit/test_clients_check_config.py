@@ -20,7 +20,7 @@ def complaints(start_on: Condition, *, known: tuple[str, ...] = (), emits: tuple
     """What is said of a job called `self` beside a job called `other`, which emits `emits`."""
     checked = job("self", start_on)
     checker = Checker([checked, job("other", emits=emits)], known, warn=warn)
-    return [line.removeprefix("  start on: unknown ") for line in checker.complaints(checked)]
+    return [str(complaint).removeprefix("  start on: unknown ") for complaint in checker.complaints(checked)]
 
 
 @pytest.mark.parametrize("event", [
@@ -78,7 +78,7 @@ def test_the_first_operator_that_fails_is_told_from_right_to_left(
 def test_an_event_is_told_before_its_job_and_start_on_before_stop_on() -> None:
     both = job("both", [["ready"], ["never"], ["starting", "ghost"], OR, AND], [["shade"], ["startup"], AND])
     checker = Checker([both, job("source", emits=("ready",))])
-    assert list(checker.complaints(both)) == [
+    assert list(map(str, checker.complaints(both))) == [
         "  start on: unknown job ghost", "  start on: unknown event never", "  stop on: unknown event shade"]
 
 
