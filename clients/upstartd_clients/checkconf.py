@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd.conf.disk import Disk
 from upstartd.conf.model import ProcessName
@@ -31,6 +32,7 @@ _CONF = ".conf"
 _OVERRIDE = ".override"
 _OPTIONS = (
     Option("file", "f", value="FILE", help="the file to check, instead of the first argument"),
+    Option("json", help="print what is wrong as JSON"),
     Option("noscript", "s", help="do not check the shell syntax of scripts"),
     Option("debug", "d", help="say what is done"),
     Option("initctl-path", "i", value="PATH", help="ignored, as no daemon is needed"),
@@ -55,18 +57,48 @@ def run(arguments: Iterable[str], output: Output) -> int:
             for line in _help(output.program):
                 output.line(line)
             return 0
-        output.verbose = "debug" in options
+        as_json = "json" in options
+        output.verbose = "debug" in options and not as_json
         problems = list(find_problems(file, output, scripts="noscript" not in options))
     except ClientError as error:
-        problems = [f"ERROR: {error.message}"]
+        output.error_line(f"ERROR: {error.message}")
         if isinstance(error, UsageError):
-            problems.append(f"Try `{output.program} --help' for more information.")
-    for line in problems:
-        output.error_line(line)
-    if problems:
+            output.error_line(f"Try `{output.program} --help' for more information.")
         return 1
-    output.line(f"File {file}: syntax ok")
-    return 0
+    if as_json:
+        output.json({"file": file, "ok": not problems, "problems": [problem._asdict() for problem in problems]})
+    elif problems:
+        for line in _text_of_problems(file, problems):
+            output.error_line(line)
+    else:
+        output.line(f"File {file}: syntax ok")
+    return 1 if problems else 0
+
+
+class Problem(NamedTuple):
+    """Something that is wrong with a job file: the job language, or of the script in `section` what the shell says.
+
+    `line` and `column` count from 1 and are those of the file; None where it is the shell that complains.
+    """
+
+    section: str | None
+    line: int | None
+    column: int | None
+    message: str
+    detail: str
+
+
+def _text_of_problems(file: str, problems: Iterable[Problem]) -> Iterator[str]:
+    """The lines that tell people what is wrong."""
+    for section, found in groupby(problems, lambda problem: problem.section):
+        if section is None:
+            yield f"ERROR: File {file}: syntax invalid:"
+            for problem in found:
+                yield f"init:{os.path.basename(file)}:{problem.line}: {problem.message}"
+                yield f"  column {problem.column}" + (f", {problem.detail}" if problem.detail else "")
+        else:
+            yield f"ERROR: File {file}: shell syntax invalid in {section} section:"
+            yield from (problem.message for problem in found)
 
 
 def _parse(arguments: Iterable[str]) -> tuple[Given, str]:
@@ -95,8 +127,8 @@ def _help(program: str) -> Iterator[str]:
         "beside it, if there is one that is right. The exit code is 0 for a file that is right, else 1.")
 
 
-def find_problems(file: str, output: Output, *, scripts: bool) -> Iterator[str]:
-    """The lines that say what is wrong with a job file or override; none if nothing is.
+def find_problems(file: str, output: Output, *, scripts: bool) -> Iterator[Problem]:
+    """What is wrong with a job file or override: nothing if it is right.
 
     `scripts`: the shell checks the scripts. LocalError where the file cannot be read, or has another name.
     """
@@ -104,20 +136,16 @@ def find_problems(file: str, output: Output, *, scripts: bool) -> Iterator[str]:
     if not os.path.basename(file).endswith((_CONF, _OVERRIDE)):
         raise LocalError("File must end in .conf")
     overridden = _overridden(file, output)
-    parsed = parse(text, os.path.basename(file), overridden)
+    parsed = parse(text, file, overridden)
     if parsed.config is None:
-        yield f"ERROR: File {file}: syntax invalid:"
-        for diagnostic in parsed.diagnostics:
-            yield f"init:{diagnostic}"
-            yield f"  column {diagnostic.column}" + (f", {diagnostic.detail}" if diagnostic.detail else "")
+        for wrong in parsed.diagnostics:
+            yield Problem(None, wrong.line, wrong.column, wrong.message, wrong.detail)
     elif scripts:
         for process, section in _SECTIONS.items():
             command = parsed.config.processes.get(process)
-            if command is None or not command.script or command is overridden.processes.get(process):
-                continue
-            if complaints := _complaints_of_shell(section, command.text, output):
-                yield f"ERROR: File {file}: shell syntax invalid in {section} section:"
-                yield from complaints
+            if command is not None and command.script and command is not overridden.processes.get(process):
+                for complaint in _complaints_of_shell(section, command.text, output):
+                    yield Problem(section, None, None, complaint, "")
 
 
 def _overridden(file: str, output: Output) -> JobConfig:

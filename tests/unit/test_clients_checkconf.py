@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -165,3 +166,26 @@ def test_an_override_without_a_file_that_is_right_is_checked_alone(here: Path, c
     assert check("web.override") == (0, "File web.override: syntax ok\n", "")
     (here / "web.override").write_text("manual\nfrob\n")
     assert check("web.override").err.splitlines()[1] == "init:web.override:2: Unknown stanza"
+
+
+def test_as_json_every_mistake_has_its_place(here: Path) -> None:
+    (here / "web.conf").write_text("exec true\nkill timeout five\n  frob\n")
+    code, out, err = check("web.conf", "--json", "-d")
+    assert (code, err) == (1, "")
+    told = json.loads(out)
+    details = [problem.pop("detail") for problem in told["problems"]]
+    assert told == {"file": "web.conf", "ok": False, "problems": [
+        {"section": None, "line": 2, "column": 14, "message": "Illegal interval, expected number of seconds"},
+        {"section": None, "line": 3, "column": 3, "message": "Unknown stanza"}]}
+    assert details[0].startswith("found 'five', expected ")
+
+
+def test_as_json_the_shell_s_complaints_have_their_section_and_what_is_right_has_none(here: Path) -> None:
+    (here / "web.conf").write_text(SCRIPTS)
+    code, out, err = check("web.conf", "--json")
+    assert (code, err) == (1, "")
+    told = json.loads(out)
+    assert {problem["section"] for problem in told["problems"]} == {"pre-start", "script"}
+    assert all(problem["message"] and problem["line"] is None for problem in told["problems"])
+    assert check("web.conf", "--json", "-s") == (0, '{"file": "web.conf", "ok": true, "problems": []}\n', "")
+    assert check("missing.conf", "--json") == (1, "", "ERROR: File missing.conf does not exist\n")
