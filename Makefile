@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help run test lint docs bench
+.PHONY: help run test lint docs bench bench-logs
 
 help:
 	@echo "make run    play the tutorial with a private daemon: no bus, no root, nothing outside a scratch directory"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   write those parts of the documentation that are made from the tree itself"
 	@echo "make bench  measure what events, starts and stops cost, for several numbers of jobs"
+	@echo "make bench-logs  measure what the output of jobs costs: much of one, and of many at once"
 
 run: .venv/installed
 	@packaging/debian/need nodejs
@@ -30,6 +31,9 @@ docs: .venv/installed
 
 bench: .venv/installed-with-tools
 	$(BIN)/python tests/bench/bench.py $(ARGS)
+
+bench-logs: .venv/installed-with-tools
+	$(BIN)/python tests/bench/bench_logs.py $(ARGS)
 
 # pip is the last thing that a new environment gets, so one that has it is whole.
 $(BIN)/pip:

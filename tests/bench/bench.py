@@ -29,7 +29,7 @@ from jeepney.io.blocking import DBusConnection, prep_socket
 from jeepney.io.common import MessageFilters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ROOT = "/com/ubuntu/Upstart"
 UPSTART = "com.ubuntu.Upstart0_6"
@@ -93,9 +93,9 @@ class Peer(DBusConnection):
 
 
 class Bench:
-    """One daemon with `count` job files."""
+    """One daemon with `count` job files, and `more` by their names."""
 
-    def __init__(self, count: int, options: argparse.Namespace) -> None:
+    def __init__(self, count: int, options: argparse.Namespace, more: Mapping[str, str] | None = None) -> None:
         self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="upstartd-bench-"))
         conf = self.folder / "conf"
@@ -106,10 +106,14 @@ class Bench:
         (conf / "task.conf").write_text(TASK)
         for n in range(GROUP):
             (conf / f"many{n}.conf").write_text(MANY)
+        for name, text in (more or {}).items():
+            (conf / f"{name}.conf").write_text(text)
+        self.logs = self.folder / "log"
+        self.logs.mkdir()
         self.env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder / "run"),
                     "TERM": "dumb"}
         self.argv = [*shlex.split(options.daemon), "--quiet", "--user", "--no-startup-event", "--confdir", str(conf),
-                     "--logdir", str(self.folder / "log")]
+                     "--logdir", str(self.logs)]
         self.started = self.start()
 
     def start(self) -> float:
@@ -140,12 +144,12 @@ class Bench:
         subprocess.run([str(Path(self.options.clients) / argv[0]), *argv[1:]], check=True,
                        env=self.env | {"UPSTART_SESSION": self.address}, stdout=subprocess.DEVNULL)
 
-    def memory(self) -> float:
-        """Resident memory in MiB."""
+    def memory(self, which: str = "VmRSS") -> float:
+        """Memory in MiB: what is resident, or another value that proc(5) names."""
         for line in Path(f"/proc/{self.daemon.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(f"{which}:"):
                 return int(line.split()[1]) / 1024
-        raise RuntimeError("no VmRSS")
+        raise RuntimeError(f"no {which}")
 
     def rows(self) -> dict[str, float]:
         rounds = self.options.rounds
@@ -191,11 +195,17 @@ def median(what: Callable[[], object], rounds: int) -> float:
     return statistics.median(times) * 1000
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+def arguments(text: str) -> argparse.ArgumentParser:
+    """The command line of a benchmark: which programs it is about. `text` begins with what it does."""
+    parser = argparse.ArgumentParser(description=text.split("\n\n")[0])
     here = Path(sys.executable).parent
     parser.add_argument("--daemon", default=str(here / "upstartd"), help="command that starts the daemon")
     parser.add_argument("--clients", default=str(here), help="folder with initctl")
+    return parser
+
+
+def main() -> int:
+    parser = arguments(__doc__)
     parser.add_argument("-n", "--jobs", default="10,1000,5000", help="numbers of job files, with commas")
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
