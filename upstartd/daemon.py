@@ -32,6 +32,8 @@ from upstartd.errors import InternalError, OperationFailed, UpstartdError
 from upstartd.log import Log, Priority
 from upstartd.machine import LinuxMachine
 from upstartd.pid1 import Pid1
+from upstartd.proc import apparmor
+from upstartd.proc.control_groups import ControlGroups
 from upstartd.proc.job_logs import JobLogs
 from upstartd.proc.kernel import LinuxKernel
 from upstartd.proc.login_records import LoginRecords
@@ -103,18 +105,20 @@ class Daemon:
         small: dict[str, str] = {name: self._environ[name] for name in ("PATH", "TERM") if name in self._environ}
         table = small | self._environ if options.inherit_env else small
         self._table = table
+        self._apparmor = apparmor.is_in_use()
         self.engine = self._new_engine()
         self._sources = JobSources(self._places.job_directories, report=self.log.write)
         self._watch = JobWatch(self._sources, report=self.log.write)
-        kernel = LinuxKernel()
+        self._kernel = LinuxKernel()
+        self._kernel.raise_file_limit()  # two for each process whose output is kept
         self._logs = JobLogs(
-            kernel,
+            self._kernel,
             directory=self._places.log_directory if options.log_jobs else None,
             log=self.log,
             loop=self._loop,
         )
         self._supervisor = Supervisor(
-            kernel,
+            self._kernel,
             deliver=self.submit,
             log=self.log,
             loop=self._loop,
@@ -123,6 +127,8 @@ class Daemon:
             console=options.default_console,
             debug=options.priority is Priority.DEBUG,
             logs=self._logs,
+            control_groups=ControlGroups(kernel, self.log, self._loop) if options.cgroups else None,
+            apparmor=self._apparmor,
             login_records=LoginRecords(time.time) if self.only_root_may_change else None,
         )
         self._bus = BusService(self)
@@ -148,7 +154,7 @@ class Daemon:
 
     def _new_engine(self) -> Engine:
         address = self._places.socket_address if self._options.mode is Mode.USER else None
-        return Engine(self._table, self._environ, address)
+        return Engine(self._table, self._environ, address, apparmor=self._apparmor)
 
     # -- inputs and effects -----------------------------------------------------------------------------
 
@@ -297,9 +303,11 @@ class Daemon:
                     os.set_inheritable(file, True)
                 self._bus.flush()
                 words = [*arguments, "--restart", "--state-fd", str(stream.fileno())]
+                self._kernel.restore_file_limit()
                 os.execve(sys.executable, words, self._environ)
         except OSError as error:
             self.log.error(f"Failed to re-execute {sys.executable}: {error.strerror}")
+        self._kernel.raise_file_limit()
         for file in files:
             os.set_inheritable(file, False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -330,7 +338,7 @@ class Daemon:
             snapshot.put(state.engine, engine)
             for file in state.descriptors():
                 os.set_inheritable(file, False)
-        except (OSError, ValueError) as why:
+        except (OSError, ValueError, OverflowError) as why:  # a number that no descriptor has
             self.log.error("Failed to read serialisation data - reverting to stateless re-exec")
             self.log.warn(f"cannot take over the state: {why}")
             self._write_state_file(text)

@@ -113,6 +113,12 @@ class Kernel(Protocol):
         The daemon has it from whoever started it, and no child can undo it: the library's functions refuse those.
         """
 
+    def raise_file_limit(self) -> None:
+        """Let this process open as many files as it may; what it starts has the limit as it was."""
+
+    def restore_file_limit(self) -> None:
+        """Have the limit as it was."""
+
     def wall_clock(self) -> float:
         """Seconds since the epoch, for records that others read. Never fails."""
 
@@ -355,6 +361,7 @@ class LinuxKernel:
     def __init__(self) -> None:
         self._loaded: CDLL | None = None
         self._posix_spawn: PosixSpawn | None = None
+        self._file_limit: tuple[int, int] | None = None  # as it was before it was raised
 
     # -- the daemon itself --------------------------------------------------------------------------------
 
@@ -368,6 +375,14 @@ class LinuxKernel:
 
     def become_subreaper(self) -> None:
         self._call("prctl", _SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def raise_file_limit(self) -> None:
+        self._file_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._file_limit[1],) * 2)
+
+    def restore_file_limit(self) -> None:
+        if self._file_limit is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._file_limit)
 
     def heed_reserved_signals(self) -> None:
         number = _RT_SIGACTION.get(os.uname().machine)
@@ -492,6 +507,7 @@ class LinuxKernel:
             pid = os.fork()
             if pid == 0:
                 gc.disable()  # a collection would copy every page of the daemon's memory
+                self.restore_file_limit()
         finally:
             if pid != 0:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -537,6 +553,9 @@ class LinuxKernel:
 
                 self._posix_spawn = PosixSpawn(self._library())
             entries = [name + b"=" + value for name, value in env.items()]
+            if self._file_limit is not None:
+                self.restore_file_limit()
+                after.callback(self.raise_file_limit)
             return self._posix_spawn(program, argv, entries, descriptors)
 
     # -- in the child ---------------------------------------------------------------------------------------
