@@ -127,7 +127,7 @@ class Daemon:
             console=options.default_console,
             debug=options.priority is Priority.DEBUG,
             logs=self._logs,
-            control_groups=ControlGroups(kernel, self.log, self._loop) if options.cgroups else None,
+            control_groups=ControlGroups(self._kernel, self.log, self._loop) if options.cgroups else None,
             apparmor=self._apparmor,
             login_records=LoginRecords(time.time) if self.only_root_may_change else None,
         )
