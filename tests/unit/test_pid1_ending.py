@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.jobs import on, service
+from support.jobs import job, on, service
 from support.stage import Stage
 from upstartd.engine import inputs
 
@@ -82,4 +82,13 @@ def test_jobs_start_as_long_as_the_way_down_takes_and_not_afterwards() -> None:
     assert stage.process("other").signals == [15]
     assert running(stage) == {"other"}
     stage.end("other", signal=15)
+    assert stage.ended == 0
+
+
+def test_what_has_no_process_does_not_keep_the_end_waiting() -> None:
+    stage = Stage.of(web=service(stop_on=on("shutdown")), network=job())
+    stage.run_up("web")
+    stage.start("network")
+    stage.step(inputs.EndInOrder())
+    stage.end("web", signal=15)
     assert stage.ended == 0

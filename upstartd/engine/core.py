@@ -118,8 +118,9 @@ class Engine:
                 world.effect(ReplyError(caller, error))
         most = _FLOOD_EVENTS if is_flood else _MOST_EVENTS
         world.queue.run(self._offering.offer, self._finish, most)
-        self.ending.check()
-        world.queue.run(self._offering.offer, self._finish, most)
+        for _ in range(2):  # what is told to stop may have nothing to wait for, and the end be there
+            self.ending.check()
+            world.queue.run(self._offering.offer, self._finish, most)
         if not (is_flood or world.queue.is_at_rest):
             world.log(Priority.WARN, "%s events in a row and no end: do jobs start one another?", _MOST_EVENTS)
         return world.effects
