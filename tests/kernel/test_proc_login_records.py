@@ -105,6 +105,24 @@ def test_a_record_that_somebody_else_has_taken_meanwhile_stays(files: Files) -> 
     assert files.utmp.read_bytes() == files.record(USER, 50)
 
 
+def test_a_file_that_is_cut_off_while_it_is_read_does_no_harm(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.write(files.record(USER, 40))
+    files.wtmp.touch()
+    monkeypatch.setattr(os, "pread", lambda *_: b"short")
+    files.records.process_ended(40)
+    assert files.utmp.read_bytes() == files.record(USER, 40)
+    assert files.wtmp.read_bytes() == b""
+
+
+def test_nothing_stays_open(files: Files) -> None:
+    before = os.listdir("/proc/self/fd")
+    files.write(files.record(USER, 40))
+    files.wtmp.touch()
+    files.records.process_ended(40)
+    assert read(files.wtmp, files.shape)
+    assert os.listdir("/proc/self/fd") == before
+
+
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 1000])
 def test_a_broken_file_does_no_harm(files: Files, content: bytes) -> None:
     files.utmp.write_bytes(content)

@@ -9,7 +9,8 @@ import pytest
 
 from support.scripted_kernel import Executed, Exited, InTurn, ScriptedKernel, refusal, spawn_effect
 from upstartd.conf.model import Console, Expect
-from upstartd.proc.setup import Defaults, SetupFailed
+from upstartd.proc.command import SetupFailed
+from upstartd.proc.setup import Defaults
 from upstartd.proc.spawn import Child, OutOfResources, Spawner
 
 DEFAULTS = Defaults(Console.LOG, 0o022, "/", debug=False)

@@ -45,7 +45,7 @@ def leave(stage: Stage, number: int = SIGTERM, timeout: int = 5) -> None:
     stage.supervisor.kill_leftovers(KillLeftovers(1, number, timeout))
 
 
-def follow(stage: Stage, expect: Expect = Expect.FORK, child: int = 3000) -> int:
+def follow(stage: Stage, expect: Expect = Expect.FORK, child: int = 3000, log: list[str] | None = None) -> int:
     """A main process that has forked as `expect` wants, its last child running; gives its pid."""
     pid = stage.spawn(expect=expect)
     stage.report()
@@ -57,7 +57,7 @@ def follow(stage: Stage, expect: Expect = Expect.FORK, child: int = 3000) -> int
         stage.happens((child, NEWBORN))
         pid, child = child, child + 1
     stage.take_inputs()
-    stage.take_log()
+    (log if log is not None else []).extend(stage.take_log())
     stage.kernel.calls.clear()
     return pid
 
@@ -163,6 +163,8 @@ def test_a_shortage_is_waited_out(stage: Stage) -> None:
     assert stage.loop.let_time_pass() == RETRY_AFTER[1]
     assert stage.inputs == [ProcessForked(1, MAIN, 2001)]
     assert not stage.loop.timers
+    kill(stage)
+    assert stage.kernel.named("killpg") == [("killpg", 2001, SIGTERM)]
 
 
 def test_a_shortage_that_stays_fails_the_spawn(stage: Stage) -> None:
@@ -219,6 +221,7 @@ def test_all_news_are_taken_at_once_and_orphans_go_unnoticed(stage: Stage) -> No
     stage.kernel.answers["read"] = b""
     stage.take_inputs()
     stage.happens((77, exited(1)), (pids[1], exited(1)), (78, killed(9)), (pids[0], exited(0)), (79, CONTINUED))
+    assert not stage.kernel.named(*TRACING)
     assert stage.take_inputs() == [
         MainReady(2), ProcessEnded(2, MAIN, status=1), MainReady(1), ProcessEnded(1, MAIN, status=0)
     ]  # fmt: skip
@@ -388,8 +391,9 @@ def test_a_set_up_that_fails_while_it_is_traced_leaves_nothing_standing_still(st
 def test_signals_are_passed_on_to_a_traced_process(stage: Stage, number: int) -> None:
     pid = stage.spawn(expect=Expect.FORK)
     stage.report()
-    stage.happens((pid, stopped(number)))
-    assert stage.kernel.take(*TRACING) == [("resume", pid, number)]
+    for _ in range(2):
+        stage.happens((pid, stopped(number)))
+        assert stage.kernel.take(*TRACING) == [("resume", pid, number)]
 
 
 def test_a_traced_process_that_job_control_stops_stays_stopped_until_it_is_continued(stage: Stage) -> None:
@@ -479,7 +483,9 @@ def test_what_a_process_forks_on_its_way_out_is_not_followed(stage: Stage, expec
     kill(stage)
     stage.take_inputs()
     stage.kernel.messages[pid] = 3000
+    stage.process(3000, state="t", parent=pid)
     stage.happens((pid, stopped(SIGTERM)), (pid, AT_FORK), (3000, NEWBORN), (3000, exited(0)))
+    assert not stage.supervisor.take_state().strays
     assert stage.kernel.take(*TRACING) == [("resume", pid, SIGTERM), ("resume", pid, 0), ("detach", 3000, 0)]
     assert stage.take_inputs() == []
     stage.happens((pid, exited(0)))
@@ -502,7 +508,7 @@ def test_a_child_that_is_killed_before_it_ran_is_forgotten(stage: Stage) -> None
     kill(stage)
     stage.kernel.messages[pid] = 3000
     stage.happens((pid, AT_FORK), (3000, killed(SIGKILL)))
-    assert not stage.supervisor._strays
+    assert not stage.supervisor.take_state().strays
 
 
 # -- reloading --------------------------------------------------------------------------------------------
@@ -570,6 +576,7 @@ def test_a_followed_process_that_the_daemon_inherited_is_collected_as_any_other(
     pid = follow(stage)
     stage.process(pid, state="Z", parent=DAEMON, session=2001)
     stage.kernel.news.append((pid, exited(4)))
+    del stage.kernel.stats[pid]
     end_unseen(stage, pid)
     assert stage.take_inputs() == [ProcessEnded(1, MAIN, status=4)]
     leave(stage)
@@ -632,8 +639,10 @@ def test_a_followed_process_that_lives_is_signalled(stage: Stage) -> None:
 
 def test_without_a_pidfd_the_end_is_noticed_with_the_next_one(stage: Stage) -> None:
     stage.kernel.answers["pidfd_open"] = refusal(errno.ENOSYS)
-    pid = follow(stage)
+    log: list[str] = []
+    pid = follow(stage, log=log)
     assert not stage.loop.readers
+    assert log[-1] == f"cannot watch web main process ({pid}): Function not implemented"
     stage.happens((77, exited(0)))
     assert stage.take_inputs() == []
     del stage.kernel.stats[pid]
@@ -649,6 +658,97 @@ def test_a_child_that_is_gone_before_it_can_be_watched_has_ended(stage: Stage) -
     stage.kernel.messages[pid] = 3000
     stage.happens((pid, AT_FORK))
     assert stage.take_inputs() == [MainFollowed(1, 3000), MainReady(1), ProcessEnded(1, MAIN)]
+
+
+# -- descriptors ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("report", [b"", b"unable to fork", BlockingIOError(errno.EAGAIN, "again")])
+@pytest.mark.parametrize("expect", list(Expect))
+def test_nothing_stays_open_when_a_process_has_ended(stage: Stage, expect: Expect, report: Any) -> None:
+    pid = stage.spawn(expect=expect)
+    null = 101
+    stage.kernel.answers["read"] = report
+    stage.kernel.messages |= {pid: 3000, 3000: 3001}
+    stage.happens((pid, AT_FORK), (3000, AT_FORK), *((one, exited(0)) for one in (pid, 3000, 3001)))
+    assert stage.supervisor.pids() == []
+    assert not stage.loop.readers
+    closed = sorted(fd for _, fd in stage.kernel.named("close"))
+    assert closed == list(range(null + 1, stage.kernel.fresh_fd()))
+
+
+# -- over a re-execution ----------------------------------------------------------------------------------
+
+
+def hand_over(old: Stage) -> Stage:
+    """A new daemon in the same process: the kernel knows what it knew, the loop is another."""
+    new = Stage()
+    new.kernel.stats.update(old.kernel.stats)
+    new.kernel.messages.update(old.kernel.messages)
+    new.supervisor.put_state(old.supervisor.take_state())
+    return new
+
+
+def test_a_process_is_supervised_over_a_re_execution(stage: Stage) -> None:
+    pid = stage.spawn()
+    stage.report()
+    new = hand_over(stage)
+    assert new.supervisor.pids() == [pid]
+    kill(new)
+    assert new.kernel.named("killpg") == [("killpg", pid, SIGTERM)]
+    new.happens((pid, killed(SIGTERM)))
+    assert new.inputs == [ProcessEnded(1, MAIN, signal=SIGTERM)]
+
+
+def test_a_set_up_under_way_is_told_after_a_re_execution(stage: Stage) -> None:
+    stage.spawn()
+    (report,) = stage.loop.readers
+    new = hand_over(stage)
+    new.kernel.answers["read"] = b"unable to execute: No such file or directory"
+    new.loop.readers[report]()
+    assert new.inputs == [SpawnFailed(1, MAIN, "unable to execute: No such file or directory")]
+    assert not new.loop.readers
+
+
+def test_a_fork_is_followed_though_its_parts_are_seen_on_both_sides_of_a_re_execution(stage: Stage) -> None:
+    pid = stage.spawn(expect=Expect.FORK)
+    stage.report()
+    stage.process(3000, state="t", parent=pid)
+    stage.kernel.messages[pid] = 3000
+    stage.happens((3000, NEWBORN))
+    new = hand_over(stage)
+    new.happens((pid, AT_FORK))
+    assert new.inputs == [MainFollowed(1, 3000), MainReady(1)]
+    assert new.kernel.take(*TRACING) == [("detach", pid, 0), ("detach", 3000, 0)]
+
+
+def test_a_child_that_nobody_follows_is_let_go_after_a_re_execution(stage: Stage) -> None:
+    pid = stage.spawn(expect=Expect.FORK)
+    stage.report()
+    kill(stage)
+    stage.kernel.messages[pid] = 3000
+    stage.happens((pid, AT_FORK))
+    new = hand_over(stage)
+    new.process(3000, state="t", parent=pid)
+    new.happens((3000, NEWBORN))
+    assert new.kernel.take(*TRACING) == [("detach", 3000, 0)]
+
+
+def test_the_end_of_a_followed_process_is_noticed_after_a_re_execution(stage: Stage) -> None:
+    pid = follow(stage)
+    new = hand_over(stage)
+    new.process(pid, state="Z", parent=2001, session=2001, exit_code=exited(3))
+    end_unseen(new, pid)
+    assert new.inputs == [ProcessEnded(1, MAIN, status=3)]
+
+
+def test_leftovers_are_ended_after_a_re_execution(stage: Stage) -> None:
+    lose(stage)
+    new = hand_over(stage)
+    new.process(3001, session=2001)
+    leave(new)
+    assert new.kernel.named("kill") == [("kill", 3001, SIGTERM)]
+    assert new.take_log() == ["Sending TERM signal to web leftover process (3001)"]
 
 
 # -- what is left -----------------------------------------------------------------------------------------
@@ -746,7 +846,7 @@ def test_what_is_left_of_a_process_that_was_stopped_before_it_had_forked_is_ende
 
 def test_the_subreaper_is_the_kernel_s_to_grant(stage: Stage) -> None:
     stage.supervisor.become_subreaper()
-    assert stage.kernel.calls == [("become_subreaper",)]
+    assert stage.kernel.named("become_subreaper")
     stage.kernel.answers["become_subreaper"] = refusal(errno.EINVAL)
     with pytest.raises(OSError, match="Invalid argument"):
         stage.supervisor.become_subreaper()

@@ -19,6 +19,10 @@ _BLANKS = str.maketrans("\t\n", "  ")
 _DEFAULT_PATH = b"/bin:/usr/bin"  # what execvp(3) searches where there is no PATH
 
 
+class SetupFailed(Exception):
+    """A process cannot be set up; the text is the reason that the log gives (runtime specification, 5.4)."""
+
+
 class Invocation(NamedTuple):
     """What is executed, and the script that it reads from its descriptor `script_fd`, if any."""
 
@@ -30,18 +34,18 @@ class Invocation(NamedTuple):
 def to_bytes(text: str) -> bytes:
     """The bytes of the job file that became `text`: not by the locale, which is the daemon's own affair.
 
-    ValueError for a text that no process can be given, as it has a zero byte.
+    SetupFailed for a text that no process can be given, as it has a zero byte.
     """
     data = text.encode("utf-8", "surrogateescape")
     if b"\0" in data:
-        raise ValueError("embedded zero byte")
+        raise SetupFailed("unable to execute: Invalid argument")
     return data
 
 
 def invocation(command: Command, taken: Iterable[int] = ()) -> Invocation:
     """How `command` is run. `taken` are descriptors that the process gets for other purposes.
 
-    ValueError as for to_bytes().
+    SetupFailed as for to_bytes(), and where the script finds no descriptor.
     """
     text = command.text.rstrip("\n")
     if not command.script and not _SHELL_CHARACTERS.intersection(text):
@@ -51,20 +55,20 @@ def invocation(command: Command, taken: Iterable[int] = ()) -> Invocation:
     if "\n" not in text:
         return Invocation(tuple(map(to_bytes, (SHELL, "-e", "-c", text, SHELL))))
     number = _script_fd(frozenset(taken))
-    # A shell can close a descriptor only if its number has one digit.
-    first = f"exec {number}<&-" if number < 10 else ""
     argv = (SHELL, "-e", f"/proc/self/fd/{number}")
-    return Invocation(tuple(map(to_bytes, argv)), to_bytes(f"{first}\n{text}\n"), number)
+    return Invocation(tuple(map(to_bytes, argv)), to_bytes(f"exec {number}<&-\n{text}\n"), number)
 
 
 def _script_fd(taken: frozenset[int]) -> int:
-    """9, unless an event's file has that number (design, 15): then another, as low as it must not be seen."""
-    numbers: list[int] = [*range(SCRIPT_FD, 2, -1), *range(SCRIPT_FD + 1, SCRIPT_FD + 2 + len(taken))]
-    return next(number for number in numbers if number not in taken)
+    """9, unless an event's file has that number (design, 15): then one below, as shells close no others."""
+    for number in range(SCRIPT_FD, 2, -1):
+        if number not in taken:
+            return number
+    raise SetupFailed("unable to move script fd: Too many open files")
 
 
 def environment(entries: Iterable[str]) -> dict[bytes, bytes]:
-    """KEY=VALUE strings as exec takes them. ValueError as for to_bytes().
+    """KEY=VALUE strings as exec takes them. SetupFailed as for to_bytes().
 
     An entry without a name or without `=` names no variable; exec has no place for it.
     """

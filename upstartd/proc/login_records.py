@@ -40,7 +40,7 @@ class LoginRecords:
         self._utmp = utmp
         self._wtmp = wtmp
         self._version: tuple[int, int, int] | None = None
-        self._places: dict[int, list[int]] = {}  # pid -> where its records begin in utmp
+        self._places: dict[int, list[int]]  # pid -> where its records begin in utmp
 
     def process_ended(self, pid: int) -> None:
         """Mark the records of this process, if there are any. Never fails."""
@@ -66,7 +66,6 @@ class LoginRecords:
 
     def _bury(self, pid: int, places: list[int]) -> None:
         now = self._clock()
-        self._version = None
         fd = os.open(self._utmp, os.O_RDWR | os.O_CLOEXEC)
         try:
             for place in places:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upstartd.conf.model import Console, Expect, ProcessName
-from upstartd.proc.command import SHELL, candidates
+from upstartd.proc.command import SHELL, SetupFailed, candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,10 +29,6 @@ CONSOLE = "/dev/console"
 _LOOK_FURTHER = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT}
 )
-
-
-class SetupFailed(Exception):
-    """A process cannot be set up; the text is the reason that the log gives (runtime specification, 5.4)."""
 
 
 @dataclass(frozen=True, slots=True)

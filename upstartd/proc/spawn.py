@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd.conf.model import Console
 from upstartd.proc import command
-from upstartd.proc.setup import Setup, SetupFailed, carry_out, console_of, has_settings, is_traced, needs_no_fork, steps, umask
+from upstartd.proc.setup import Setup, carry_out, console_of, has_settings, is_traced, needs_no_fork, steps, umask
 
 if TYPE_CHECKING:
     from upstartd.engine.effects import Spawn
@@ -50,11 +50,8 @@ class Spawner:
 
     def start(self, effect: Spawn) -> Child:
         """Start the process that `effect` describes. OutOfResources, or SetupFailed for what can never be run."""
-        try:
-            invocation = command.invocation(effect.command, effect.files)
-            env = command.environment(effect.env)
-        except ValueError as error:  # a zero byte
-            raise SetupFailed("unable to execute: Invalid argument") from error
+        invocation = command.invocation(effect.command, effect.files)
+        env = command.environment(effect.env)
         with contextlib.ExitStack() as closing:
             try:
                 if self._null is None:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from upstartd.conf.model import Console, ProcessName
 from upstartd.engine.inputs import MainFollowed, MainReady, ProcessEnded, ProcessForked, SpawnFailed
+from upstartd.proc.command import SetupFailed
 from upstartd.proc.leftovers import Leftovers
-from upstartd.proc.setup import Defaults, SetupFailed, stops_itself
+from upstartd.proc.setup import Defaults, stops_itself
 from upstartd.proc.spawn import OutOfResources, Spawner
 from upstartd.proc.track import FIRST_AWAITED, TABLE, TRACED, Awaiting, News, Request, after_kill, read_status
 from upstartd.signals import signal_name
@@ -119,7 +120,6 @@ class Supervisor:
         self._login_records = login_records
         self._spawner = Spawner(kernel, self._defaults, logs)
         self._happenings: deque[Input] = deque()  # to be delivered
-        self._at_work = False
         self._processes: dict[tuple[int, ProcessName], Process] = {}
         self._by_pid: dict[int, Process] = {}
         self._postponed: dict[tuple[int, ProcessName], tuple[Spawn, Timer]] = {}
@@ -164,16 +164,9 @@ class Supervisor:
 
     def _enter(self, do: Callable[..., None], *arguments: object) -> None:
         """Do something and then deliver what came of it, in order: not in the midst, as the answer may be a call."""
-        if self._at_work:
-            do(*arguments)
-            return
-        self._at_work = True
-        try:
-            do(*arguments)
-            while self._happenings:
-                self._deliver(self._happenings.popleft())
-        finally:
-            self._at_work = False
+        do(*arguments)
+        while self._happenings:
+            self._deliver(self._happenings.popleft())
 
     # -- starting -----------------------------------------------------------------------------------------
 
@@ -411,7 +404,6 @@ class Supervisor:
         if process.report is not None:
             self._read_report(process)
             if process.report is not None:  # somebody else holds it open: no failure was told, at any rate
-                self._close_report(process)
                 self._happened(process, News.EXECUTED)
             if self._processes.get((process.instance, process.name)) is not process:
                 return
