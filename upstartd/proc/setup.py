@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upstartd.conf.model import Console, Expect, ProcessName
+from upstartd.engine.environment import pairs
+from upstartd.engine.expansion import ExpansionError, expand
+from upstartd.proc import control_groups
 from upstartd.proc.command import SHELL, SetupFailed, candidates
+from upstartd.proc.control_group_keys import ControlGroupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
     from upstartd.engine.effects import Spawn
     from upstartd.proc.command import Invocation
+    from upstartd.proc.control_groups import Membership
     from upstartd.proc.kernel import Kernel
 
 CONSOLE = "/dev/console"
@@ -39,6 +44,7 @@ class Defaults:
     umask: int | None
     directory: str | None
     debug: bool  # whether the `debug` stanza counts
+    apparmor: bool = False  # whether profiles are switched to
 
 
 @dataclass(slots=True)
@@ -46,8 +52,9 @@ class Setup:
     """All that the set-up of one process needs, gathered before the fork.
 
     The descriptors are the daemon's: `null` is /dev/null, `script` has the script and `terminal` takes the output,
-    if there is such a thing. Only a fork needs the others: `report` is the pipe's end in which a failure is told,
-    `trace` a pipe in which a traced process finds the errno of the attempt to trace it.
+    if there is such a thing. `membership` are the control groups; None where the job names none. Only a fork needs
+    the others: `report` is the pipe's end in which a failure is told, `trace` a pipe in which a traced process finds
+    the errno of the attempt to trace it.
     """
 
     kernel: Kernel
@@ -60,6 +67,7 @@ class Setup:
     report: int = -1
     trace: tuple[int, int] | None = None
     terminal: int | None = None
+    membership: Membership | None = None
     # Found out on the way, in the child.
     trace_error: int = 0
     user: str | None = None
@@ -154,6 +162,20 @@ _CONSOLES = {
 }
 
 
+def _switches_profile(effect: Spawn, defaults: Defaults) -> bool:
+    return effect.process is ProcessName.MAIN and effect.settings.apparmor_switch is not None and defaults.apparmor
+
+
+def _profile(s: Setup) -> Iterator[Step]:
+    if _switches_profile(s.effect, s.defaults):
+        yield Step("unable to switch security profile: %s", _set_profile, (s,))
+
+
+def _set_profile(s: Setup) -> None:
+    assert s.effect.settings.apparmor_switch is not None
+    s.kernel.set_profile(expand(s.effect.settings.apparmor_switch, pairs(s.effect.env)))
+
+
 def _limits(s: Setup) -> Iterator[Step]:
     for limit in s.effect.settings.limits:
         yield Step(
@@ -226,17 +248,31 @@ def _find_group(s: Setup, name: str) -> None:
         raise SetupFailed("unable to find setgid group")
 
 
-def _ids(s: Setup) -> Iterator[Step]:
-    settings = s.effect.settings
-    if settings.setuid is None and settings.setgid is None:
-        return
-    if s.kernel.is_root():
+def _changes_ids(s: Setup) -> bool:
+    return s.effect.settings.setuid is not None or s.effect.settings.setgid is not None
+
+
+def _user_s_groups(s: Setup) -> Iterator[Step]:
+    if _changes_ids(s) and s.kernel.is_root():
         if s.script is not None:
             yield Step("unable to chown: %s", _give_script, (s,))
         yield Step("unable to initgroups: %s", _set_groups, (s,))
-    # Control groups are made and given to the user here, and entered right before exec.
-    yield Step("unable to setgid: %s", _set_gid, (s,))
-    if settings.setuid is not None:
+
+
+def _control_groups(s: Setup) -> Iterator[Step]:
+    if s.membership is not None:
+        yield Step("unable to setup cgroup: %s", _make_control_groups, (s, s.membership))
+
+
+def _make_control_groups(s: Setup, membership: Membership) -> None:
+    uid, gid = (s.uid, s.gid) if s.kernel.is_root() else (None, None)
+    control_groups.make(s.kernel, membership, uid, gid)
+
+
+def _ids(s: Setup) -> Iterator[Step]:
+    if _changes_ids(s):
+        yield Step("unable to setgid: %s", _set_gid, (s,))
+    if s.effect.settings.setuid is not None:
         yield Step("unable to setuid: %s", _set_uid, (s,))
 
 
@@ -296,6 +332,11 @@ def _tell_trace_result(s: Setup) -> None:
         raise OSError(s.trace_error, os.strerror(s.trace_error))
 
 
+def _entrance(s: Setup) -> Iterator[Step]:
+    if s.membership is not None:
+        yield Step("unable to enter cgroup: %s", control_groups.enter, (s.kernel, s.membership))
+
+
 def _execution(s: Setup) -> Iterator[Step]:
     paths = candidates(s.invocation.argv[0] if s.invocation.argv else b"", s.env)
     yield Step("unable to execute: %s", _execute, (s.kernel, paths, s.invocation.argv, s.env))
@@ -331,7 +372,7 @@ STAGES: tuple[tuple[Callable[[Setup], Iterator[Step]], bool], ...] = (
     (_descriptors, False),
     (_session, False),
     (_console, False),
-    # The profile that `apparmor switch` names is set here, for main only.
+    (_profile, False),
     (_limits, True),
     (_umask, True),
     (_nice, True),
@@ -339,10 +380,13 @@ STAGES: tuple[tuple[Callable[[Setup], Iterator[Step]], bool], ...] = (
     (_root, True),
     (_directory, True),
     (_lookups, True),
+    (_user_s_groups, True),
+    (_control_groups, True),
     (_ids, True),
     (_signals, False),
     (_debug, False),
     (_trace, False),
+    (_entrance, True),
     (_execution, False),
 )
 
@@ -358,12 +402,14 @@ def needs_no_fork(s: Setup) -> bool:
 
     Then no memory has to be copied for it, which makes it cheap however large the daemon is.
     """
-    if is_traced(s.effect) or stops_itself(s.effect, s.defaults):
+    if is_traced(s.effect) or stops_itself(s.effect, s.defaults) or _switches_profile(s.effect, s.defaults):
         return False
     if s.console not in (Console.NONE, Console.LOG):
         return False
     if not has_settings(s.effect):
         return True
+    if s.membership is not None:
+        return False
     settings = s.effect.settings
     changes = (settings.nice, settings.chroot, settings.chdir, settings.setuid, settings.setgid)
     return not (settings.limits or settings.oom_score or any(change is not None for change in changes))
@@ -378,6 +424,8 @@ def carry_out(kernel: Kernel, todo: tuple[Step, ...], report: int) -> NoReturn:
                 do(*arguments)
         except SetupFailed as failure:
             text = str(failure)
+        except (ControlGroupError, ExpansionError) as refusal:
+            text = reason % refusal
         except MemoryError:
             text = reason % os.strerror(errno.ENOMEM)
         except OSError as error:

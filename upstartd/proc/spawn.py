@@ -14,6 +14,7 @@ from upstartd.proc.setup import Setup, carry_out, console_of, has_settings, is_t
 
 if TYPE_CHECKING:
     from upstartd.engine.effects import Spawn
+    from upstartd.proc.control_groups import ControlGroups
     from upstartd.proc.job_logs import JobLogs
     from upstartd.proc.kernel import Kernel
     from upstartd.proc.setup import Defaults
@@ -40,12 +41,19 @@ class Child(NamedTuple):
 
 
 class Spawner:
-    """Starts processes, each with `defaults` for what its job does not say. `logs` None: no output is kept."""
+    """Starts processes, each with `defaults` for what its job does not say.
 
-    def __init__(self, kernel: Kernel, defaults: Defaults, logs: JobLogs | None = None) -> None:
+    `logs` None: no output is kept. `control_groups` None: the stanza means nothing.
+    """
+
+    def __init__(
+        self, kernel: Kernel, defaults: Defaults, logs: JobLogs | None = None,
+        control_groups: ControlGroups | None = None,
+    ) -> None:  # fmt: skip
         self._kernel = kernel
         self._defaults = defaults
         self._logs = logs
+        self._control_groups = control_groups
         self._null: int | None = None
 
     def start(self, effect: Spawn) -> Child:
@@ -64,6 +72,10 @@ class Spawner:
                     setup.terminal = self._logs.open(effect)
                     if setup.terminal is not None:
                         closing.callback(self._kernel.close, setup.terminal)
+                if self._control_groups is not None and effect.settings.cgroups and has_settings(effect):
+                    setup.membership = self._control_groups.prepare(effect)
+                    for directory in setup.membership.directories.values():
+                        closing.callback(self._kernel.close, directory)
                 self._kernel.close_all_on_exec()
             except OSError as error:
                 raise OutOfResources("create pipe", error) from error

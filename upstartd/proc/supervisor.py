@@ -13,13 +13,14 @@ import os
 import signal
 from collections import deque
 from collections.abc import Mapping  # noqa: TC003 - state/codec.py reads the annotations
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from upstartd.conf.model import Console, ProcessName
 from upstartd.engine.inputs import MainFollowed, MainReady, ProcessEnded, ProcessForked, SpawnFailed
 from upstartd.proc.command import SetupFailed
+from upstartd.proc.control_groups import ControlGroupsState
 from upstartd.proc.leftovers import Leftovers
 from upstartd.proc.setup import Defaults, stops_itself
 from upstartd.proc.spawn import OutOfResources, Spawner
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from upstartd.engine.effects import KillLeftovers, KillProcess, ReloadProcess, Spawn
     from upstartd.engine.inputs import Input
     from upstartd.log import Log
+    from upstartd.proc.control_groups import ControlGroups
     from upstartd.proc.job_logs import JobLogs
     from upstartd.proc.kernel import Kernel
     from upstartd.proc.login_records import LoginRecords
@@ -96,6 +98,7 @@ class SupervisorState:
     newborn: Mapping[int, int]
     strays: tuple[int, ...]
     lost: Mapping[int, tuple[str, tuple[int, ...]]]  # by the instance: the title and sessions of its leftovers
+    control_groups: ControlGroupsState = field(default_factory=ControlGroupsState)
 
 
 class Supervisor:
@@ -103,22 +106,25 @@ class Supervisor:
 
     `deliver` takes what happens; it may call back at once. The rest is how processes are set up where their job
     does not say: `umask` and `directory` None are the daemon's own, `debug` is whether the `debug` stanza counts.
-    `logs` None: no output is kept. `login_records` None: nobody is told of ended logins.
+    `logs` None: no output is kept. `control_groups` None: that stanza means nothing. `apparmor` is whether profiles are
+    switched to. `login_records` None: nobody is told of ended logins.
     """
 
     def __init__(
         self, kernel: Kernel, *, deliver: Callable[[Input], None], log: Log, loop: Loop,
         umask: int | None = 0o022, directory: str | None = "/", console: Console = Console.LOG, debug: bool = False,
-        logs: JobLogs | None = None, login_records: LoginRecords | None = None,
+        logs: JobLogs | None = None, control_groups: ControlGroups | None = None, apparmor: bool = False,
+        login_records: LoginRecords | None = None,
     ) -> None:  # fmt: skip
         self._kernel = kernel
         self._deliver = deliver
         self._log = log
         self._loop = loop
-        self._defaults = Defaults(console, umask, directory, debug)
+        self._defaults = Defaults(console, umask, directory, debug, apparmor)
         self._logs = logs
         self._login_records = login_records
-        self._spawner = Spawner(kernel, self._defaults, logs)
+        self._control_groups = control_groups
+        self._spawner = Spawner(kernel, self._defaults, logs, control_groups)
         self._happenings: deque[Input] = deque()  # to be delivered
         self._processes: dict[tuple[int, ProcessName], Process] = {}
         self._by_pid: dict[int, Process] = {}
@@ -128,6 +134,7 @@ class Supervisor:
         self._newborn: dict[int, int] = {}  # the child -> its parent
         self._strays: set[int] = set()
         self._lost: dict[int, Leftovers] = {}  # by the instance: what to end after it
+        self._perhaps_over: set[int] = set()  # instances of which a process has gone
         kernel.heed_reserved_signals()
 
     def become_subreaper(self) -> None:
@@ -147,6 +154,7 @@ class Supervisor:
             dict(self._newborn),
             tuple(self._strays),
             {instance: (one.title, tuple(one.sessions)) for instance, one in self._lost.items()},
+            ControlGroupsState() if self._control_groups is None else self._control_groups.take_state(),
         )
 
     def put_state(self, state: SupervisorState) -> None:
@@ -161,12 +169,25 @@ class Supervisor:
                 self._watch_report(process, process.report)
             if process.is_followed:
                 self._watch_end(process)
+        if self._control_groups is not None:
+            self._control_groups.put_state(state.control_groups)
+            self._perhaps_over.update(self._control_groups.instances())
+            self._leave_control_groups()
 
     def _enter(self, do: Callable[..., None], *arguments: object) -> None:
         """Do something and then deliver what came of it, in order: not in the midst, as the answer may be a call."""
         do(*arguments)
         while self._happenings:
             self._deliver(self._happenings.popleft())
+        self._leave_control_groups()
+
+    def _leave_control_groups(self) -> None:
+        """Have groups removed whose instances have no process, where what was delivered has not brought a new one."""
+        while self._perhaps_over:
+            instance = self._perhaps_over.pop()
+            keys = [(instance, name) for name in ProcessName]
+            if self._control_groups is not None and not any(k in self._processes or k in self._postponed for k in keys):
+                self._control_groups.instance_ended(instance)
 
     # -- starting -----------------------------------------------------------------------------------------
 
@@ -210,6 +231,7 @@ class Supervisor:
 
     def _spawn_failed(self, instance: int, process: ProcessName, title: str, reason: str) -> None:
         self._log.warn(f"Failed to spawn {title} {process.value} process: {reason}")
+        self._perhaps_over.add(instance)
         self._happenings.append(SpawnFailed(instance, process, reason))
 
     def _read_report(self, process: Process) -> None:
@@ -463,6 +485,7 @@ class Supervisor:
 
     def _forget(self, process: Process) -> None:
         """Drop all that is known of a process, and let go the children that stand still in its name."""
+        self._perhaps_over.add(process.instance)
         del self._processes[process.instance, process.name]
         del self._by_pid[process.pid]
         self._close_report(process)
