@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from upstartd.engine.event import Event
     from upstartd.engine.inputs import Caller, Input
     from upstartd.engine.job_class import JobClass
+    from upstartd.engine.world import Uids
 
 
 # Jobs can start and stop one another without end. After so many events (more than sensible jobs make) anything else
@@ -67,8 +68,12 @@ class Engine:
         session_address: str | None = None,
         *,
         apparmor: bool = False,
+        root: str = "",
+        uids: Uids | None = None,
     ) -> None:
-        self.world = World(initial_environment, own_environment, session_address, apparmor=apparmor)
+        self.world = World(
+            initial_environment, own_environment, session_address, apparmor=apparmor, root=root, uids=uids
+        )
         self._lifecycle = Lifecycle(self.world)
         self._offering = Offering(self.world, self._lifecycle)
         self.ending = Ending(self.world, self._lifecycle)
@@ -142,6 +147,11 @@ class Engine:
         return go_on if due is None else min(go_on, due)
 
     # -- reading ----------------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has happened that still matters: it knows no more than the job files say."""
+        return not (self.world.instances or self.world.queue.events)
 
     @property
     def classes(self) -> Mapping[str, JobClass]:
@@ -240,6 +250,11 @@ class Engine:
         if not wait:
             self.world.effect(Reply(who.caller, who.answer))
 
+    def _reply(self, caller: Caller | None) -> None:
+        """Tell whoever asked, if anybody did, that it is done."""
+        if caller is not None:
+            self.world.effect(Reply(caller))
+
     def _check_may_start(self, title: str) -> None:
         if not self.world.may_start:
             raise PermissionDenied(f"The daemon is ending, nothing is started any more: {title}")
@@ -325,13 +340,12 @@ class Engine:
                 self.world.release_files((what.file,))
             raise
         self.world.emit(what.name, what.env, caller=what.caller if what.wait else None, file=what.file)
-        if what.caller is not None and not what.wait:
-            self.world.effect(Reply(what.caller))
+        if not what.wait:
+            self._reply(what.caller)
 
     def _end_session(self, what: inputs.EndSession) -> None:
         self.ending.end_session(what.kind)
-        if what.caller is not None:
-            self.world.effect(Reply(what.caller))
+        self._reply(what.caller)
 
     # -- environments -----------------------------------------------------------------------------------
 
@@ -362,7 +376,7 @@ class Engine:
             environment.assign(table, variables, replace=what.replace)
         if not what.details:
             self.world.effect(UpdateActivationEnvironment(tuple(variables)))
-        self.world.effect(Reply(what.caller))
+        self._reply(what.caller)
 
     def _unset_environment(self, what: inputs.UnsetEnvironment) -> None:
         tables = self._tables(what.details)
@@ -370,7 +384,7 @@ class Engine:
         for table in tables:
             for name in names:
                 table.pop(name, None)
-        self.world.effect(Reply(what.caller))
+        self._reply(what.caller)
 
     def _reset_environment(self, what: inputs.ResetEnvironment) -> None:
         world = self.world
@@ -380,7 +394,7 @@ class Engine:
             instance.supplies = instance.supplies._replace(environment=made)
         else:
             world.environment = dict(world.initial_environment)
-        world.effect(Reply(what.caller))
+        self._reply(what.caller)
 
     # -- processes --------------------------------------------------------------------------------------
 

@@ -98,7 +98,8 @@ class Spawn:
     """Start a process. Answered by ProcessForked or SpawnFailed, then MainReady, ProcessEnded and so on.
 
     `title` is the instance as the log names it: JOB or `JOB (INSTANCE)`. `env` is the whole environment, in
-    order. `files` are descriptors of the daemon that the process gets under the same numbers.
+    order. `files` are descriptors of the daemon that the process gets under the same numbers. `root` is the root
+    directory of the job's chroot session; "" where it is the daemon's own.
     """
 
     instance: int
@@ -111,6 +112,7 @@ class Spawn:
     settings: ProcessSettings
     expect: Expect
     files: tuple[int, ...] = ()
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,12 +102,15 @@ class EmitEvent:
 
 @dataclass(frozen=True, slots=True)
 class SetEnvironment:
-    """SetEnv and SetEnvList. `details` is job_details as on the bus: () or (JOB, INSTANCE)."""
+    """SetEnv and SetEnvList. `details` is job_details as on the bus: () or (JOB, INSTANCE).
+
+    Here and below, `caller` None is the daemon, which has changed its table for all sessions: nobody is answered.
+    """
 
     details: tuple[str, ...]
     variables: tuple[str, ...]
     replace: bool
-    caller: Caller
+    caller: Caller | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class UnsetEnvironment:
 
     details: tuple[str, ...]
     names: tuple[str, ...]
-    caller: Caller
+    caller: Caller | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ class ResetEnvironment:
     """ResetEnv."""
 
     details: tuple[str, ...]
-    caller: Caller
+    caller: Caller | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +202,10 @@ class TimePassed:
     """Nothing happened but time: what is due by now is done."""
 
 
+ProcessNews: TypeAlias = ProcessForked | SpawnFailed | MainReady | MainFollowed | ProcessEnded
+
 Input: TypeAlias = (
     JobFiles | StartJob | StopJob | RestartJob | StartInstance | StopInstance | RestartInstance | ReloadInstance
     | EmitEvent | SetEnvironment | UnsetEnvironment | ResetEnvironment | EndSession | EndInOrder
-    | ProcessForked | SpawnFailed | MainReady | MainFollowed | ProcessEnded | TimePassed
+    | ProcessNews | TimePassed
 )

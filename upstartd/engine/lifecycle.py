@@ -87,7 +87,7 @@ class Lifecycle:
         world = self._world
         world.log(Priority.DEBUG, "New instance %s", name)
         places = Places(job_class.config.stop_on, world.queue)
-        instance = Instance(world.new_uid(), job_class, name, places)
+        instance = Instance(world.uids.new(), job_class, name, places)
         world.add_instance(instance)
         world.effect(InstanceAdded(job_class.name, name))
         return instance
@@ -326,6 +326,7 @@ class Lifecycle:
                 settings=config.settings,
                 expect=config.expect if process is ProcessName.MAIN else Expect.NONE,
                 files=instance.supplies.files,
+                root=self._world.root,
             )
         )
 

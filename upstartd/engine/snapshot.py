@@ -126,7 +126,7 @@ def take(engine: Engine) -> EngineState:
             )
             for one in world.classes.values()
         ),
-        last_uid=world.last_uid,
+        last_uid=world.uids.last,
         may_start=world.may_start,
         may_respawn=world.may_respawn,
         ending=engine.ending.progress,
@@ -188,7 +188,7 @@ def put(state: EngineState, engine: Engine) -> None:
     """
     world = engine.world
     world.environment = environment.pairs(state.job_environment)
-    world.last_uid = state.last_uid
+    world.uids.last = state.last_uid
     world.may_start, world.may_respawn = state.may_start, state.may_respawn
     engine.ending.progress = state.ending
     if state.ending_due is not None:

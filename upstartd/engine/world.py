@@ -26,12 +26,25 @@ if TYPE_CHECKING:
 _Who = TypeVar("_Who")
 
 
+class Uids:
+    """The numbers of instances. Engines with one shell share them, as that knows instances by nothing else."""
+
+    def __init__(self) -> None:
+        self.last = 0
+
+    def new(self) -> int:
+        """A number that no instance has had."""
+        self.last += 1
+        return self.last
+
+
 class World:
     """Jobs, instances, events, the environment table, timers, and the effects of the present step.
 
     `initial_environment` is the table at the start and after a global ResetEnv; `own_environment` is what the
     daemon itself was given; `session_address` is UPSTART_SESSION of all processes (None: not set);
-    `apparmor` tells whether security processes are run at all.
+    `apparmor` tells whether security processes are run at all; `root` is the root directory of the chroot session
+    whose jobs these are ("": they are the daemon's own); `uids` are shared with other engines, where there are any.
     """
 
     def __init__(
@@ -41,11 +54,15 @@ class World:
         session_address: str | None = None,
         *,
         apparmor: bool = False,
+        root: str = "",
+        uids: Uids | None = None,
     ) -> None:
         self.initial_environment = dict(initial_environment)
         self.own_environment = dict(own_environment)
         self.session_address = session_address
         self.apparmor = apparmor
+        self.root = root
+        self.uids = uids or Uids()
         self.environment = dict(initial_environment)
         self.classes: dict[str, JobClass] = {}
         self.instances: dict[int, Instance] = {}
@@ -56,7 +73,6 @@ class World:
         self.log_priority = Priority.MESSAGE
         self.may_start = True  # False from the moment on at which everything is only stopped
         self.may_respawn = True
-        self.last_uid = 0
         self._file_holds: dict[int, int] = {}
         # By the name of an event: who has a place for it. Values are None; dicts keep the order.
         self._start_index: dict[str, dict[JobClass, None]] = {}
@@ -74,11 +90,6 @@ class World:
             self.effects.append(LogLine(priority, text % arguments if arguments else text))
 
     # -- who is there -------------------------------------------------------------------------------
-
-    def new_uid(self) -> int:
-        """A number that no instance has had."""
-        self.last_uid += 1
-        return self.last_uid
 
     def add_class(self, job_class: JobClass) -> None:
         """Register a job; its start condition is matched from now on."""
