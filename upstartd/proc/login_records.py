@@ -1,31 +1,22 @@
 """The system's login records: what a process leaves in utmp when it ends is marked as dead, and noted in wtmp.
 
-Everything here is best effort: a system may have no such files, and nobody is told of a failure. The files are
-not locked: one record is written in one piece, in its place, right after it was read. Sources: utmp(5); lifecycle
-specification, 10.
+Everything here is best effort: a system may have no such files, and nobody is told of a failure. Not responsible for
+how records are laid out (upstartd/utmp.py). The files are not locked: one record is written in one piece, in its
+place, right after it was read. Sources: utmp(5); lifecycle specification, 10.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from upstartd import utmp as files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-UTMP = "/run/utmp"
-WTMP = "/var/log/wtmp"
-
-# Type, pid, line, id, user, host, exit status of the process (signal, status), session, seconds, microseconds,
-# address. The architectures whose C library never had a 32-bit version have wider numbers for the session and time.
-_WIDE = struct.Struct("=hxxi32s4s32s256shhqqq16s20x4x")
-_NARROW = struct.Struct("=hxxi32s4s32s256shhiii16s20x")
-_WIDE_MACHINES = ("aarch64", "aarch64_be", "alpha", "ia64", "loongarch64", "riscv64")
-
-_WHO_CAN_DIE = (5, 6, 7)  # INIT_PROCESS, LOGIN_PROCESS, USER_PROCESS
-_DEAD_PROCESS = 8
+_WHO_CAN_DIE = (files.INIT_PROCESS, files.LOGIN_PROCESS, files.USER_PROCESS)
 
 
 class LoginRecords:
@@ -34,13 +25,12 @@ class LoginRecords:
     What utmp says is read again only when it has changed, so that the many processes without a record cost nothing.
     """
 
-    def __init__(self, clock: Callable[[], float], utmp: str = UTMP, wtmp: str = WTMP) -> None:
-        self.record = _WIDE if os.uname().machine in _WIDE_MACHINES else _NARROW
+    def __init__(self, clock: Callable[[], float], utmp: str = files.UTMP, wtmp: str = files.WTMP) -> None:
         self._clock = clock
         self._utmp = utmp
         self._wtmp = wtmp
         self._version: tuple[int, int, int] | None = None
-        self._places: dict[int, list[int]]  # pid -> where its records begin in utmp
+        self._places: dict[int, list[int]]  # pid -> the numbers of its records in utmp
 
     def process_ended(self, pid: int) -> None:
         """Mark the records of this process, if there are any. Never fails."""
@@ -56,39 +46,24 @@ class LoginRecords:
 
     def _read(self) -> dict[int, list[int]]:
         places: dict[int, list[int]] = {}
-        with open(self._utmp, "rb") as file:
-            data = file.read()
-        for place in range(0, len(data) - self.record.size + 1, self.record.size):
-            kind, pid, *_ = self.record.unpack_from(data, place)
-            if kind in _WHO_CAN_DIE:
-                places.setdefault(pid, []).append(place)
+        for index, record in enumerate(files.records(self._utmp)):
+            if record.kind in _WHO_CAN_DIE:
+                places.setdefault(record.pid, []).append(index)
         return places
 
     def _bury(self, pid: int, places: list[int]) -> None:
         now = self._clock()
-        fd = os.open(self._utmp, os.O_RDWR | os.O_CLOEXEC)
+        self._version = None
+        file = os.open(self._utmp, os.O_RDWR | os.O_CLOEXEC)
         try:
-            for place in places:
-                data = os.pread(fd, self.record.size, place)
-                if len(data) < self.record.size:
-                    continue
-                kind, whose, line, name, _user, _host, number, status, session, _s, _us, _ = self.record.unpack(data)
-                if whose != pid or kind not in _WHO_CAN_DIE:
+            for index in places:
+                record = files.record_at(file, index)
+                if record is None or record.pid != pid or record.kind not in _WHO_CAN_DIE:
                     continue  # somebody else has it by now
-                dead = self.record.pack(
-                    _DEAD_PROCESS, pid, line, name, b"", b"", number, status, session,
-                    int(now), int(now % 1 * 1_000_000), b"",
-                )  # fmt: skip
-                os.pwrite(fd, dead, place)
-                self._note(dead)
+                dead = record._replace(kind=files.DEAD_PROCESS, user=b"", host=b"", seconds=int(now),
+                                       microseconds=int(now % 1 * 1_000_000), address=b"")
+                files.put_at(file, index, dead)
+                with suppress(OSError):
+                    files.append(self._wtmp, dead)
         finally:
-            os.close(fd)
-
-    def _note(self, record: bytes) -> None:
-        """Add a record to wtmp, where that file is kept."""
-        with suppress(OSError):
-            fd = os.open(self._wtmp, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            try:
-                os.write(fd, record)
-            finally:
-                os.close(fd)
+            os.close(file)
