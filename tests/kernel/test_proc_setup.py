@@ -90,6 +90,29 @@ def test_in_a_user_session_directory_and_mask_are_the_daemon_s_own() -> None:
     assert not {"umask", "chdir"} & {call[0] for call in calls}
 
 
+def test_a_chroot_session_s_process_enters_the_root_of_its_session_before_that_of_its_job() -> None:
+    calls = done(spawn_effect(root="/srv/box", chroot="jail"))
+    assert [call for call in calls if call[0] in ("chroot", "chdir")] == [
+        ("chroot", "/srv/box"), ("chdir", "/"), ("chroot", "jail"), ("chdir", "/")
+    ]  # fmt: skip
+
+
+def test_a_chroot_session_s_process_is_inside_of_its_root_where_no_directory_is_set() -> None:
+    calls = done(spawn_effect(root="/srv/box"), Defaults(Console.LOG, None, None, debug=False))
+    assert [call for call in calls if call[0] in ("chroot", "chdir")] == [("chroot", "/srv/box"), ("chdir", "/")]
+
+
+def test_a_root_of_a_session_that_has_gone_fails_the_process() -> None:
+    kernel = ScriptedKernel(chroot=refusal(errno.ENOENT))
+    reason = child(kernel, spawn_effect(root="/srv/box"))
+    assert reason == "unable to change root directory: No such file or directory"
+
+
+def test_a_chroot_session_s_process_needs_a_fork() -> None:
+    assert needs_no_fork(setup(ScriptedKernel(), spawn_effect()))
+    assert not needs_no_fork(setup(ScriptedKernel(), spawn_effect(root="/srv/box")))
+
+
 def test_an_oom_score_of_0_is_not_written() -> None:
     assert "set_oom_score" not in {call[0] for call in done(spawn_effect(oom_score=0))}
 

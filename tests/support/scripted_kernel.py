@@ -190,12 +190,13 @@ class RecordedLog(Log):
 def spawn_effect(
     text: str = "program --flag", *, script: bool = False, instance: int = 1, process: ProcessName = ProcessName.MAIN,
     env: tuple[str, ...] = ("PATH=/one:/two",), expect: Expect = Expect.NONE, files: tuple[int, ...] = (),
-    **settings: Any,
+    root: str = "", **settings: Any,
 ) -> Spawn:  # fmt: skip
     """What the engine asks for to start a process of the job `web`; `settings` are stanzas."""
     return Spawn(
-        instance, process, "web", "web", "", Command(text, script), env, ProcessSettings(**settings), expect, files
-    )
+        instance, process, "web", "web", "", Command(text, script), env, ProcessSettings(**settings), expect, files,
+        root,
+    )  # fmt: skip
 
 
 class Stage:

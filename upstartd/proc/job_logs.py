@@ -14,6 +14,7 @@ import select
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from upstartd import root_directory
 from upstartd.conf.model import ProcessName  # noqa: TC001 - state/codec.py reads the annotations
 from upstartd.proc.job_log import Common, JobLog
 from upstartd.proc.log_file import LogFile, LogPath, log_path
@@ -81,7 +82,10 @@ class JobLogsState:
 
 
 class JobLogs:
-    """Reads the terminals of processes and writes their logs into `directory`; None: no process gets a terminal."""
+    """Reads the terminals of processes and writes their logs into `directory`; None: no process gets a terminal.
+
+    The directory of a chroot session is the one that is called so from its root directory.
+    """
 
     def __init__(self, kernel: Kernel, *, directory: str | None, log: Log, loop: Loop) -> None:
         self._kernel = kernel
@@ -90,7 +94,7 @@ class JobLogs:
         self._loop = loop
         self._common = Common(log)
         self._disk_is_writeable = False
-        self._disabled: set[str] = set()  # the jobs for which there was no terminal
+        self._disabled: set[tuple[str, str]] = set()  # the jobs, with their roots, for which there was no terminal
         self._logs: dict[str, JobLog] = {}  # by their paths
         self._outputs: dict[int, Output] = {}  # by their terminals
         self._of_process: dict[tuple[int, ProcessName], Output] = {}  # those whose processes have not ended
@@ -104,16 +108,21 @@ class JobLogs:
 
         None where its output is not kept. The rest needs no word: a terminal that nobody has open is forgotten.
         """
-        job = effect.job_name
-        if self._directory is None or job in self._disabled:
+        root, job = effect.root, effect.job_name
+        if self._directory is None or (root, job) in self._disabled:
+            return None
+        try:
+            directory = root_directory.resolve(root, self._directory) if root else self._directory
+        except OSError as error:
+            self._log.error(f"cannot log the output of {job}: {error.filename}: {error.strerror}")
             return None
         try:
             terminal, theirs = self._kernel.open_terminal()
         except OSError:
             self._log.error("Failed to create pty - disabling logging for job")
-            self._disabled.add(job)
+            self._disabled.add((root, job))
             return None
-        where = log_path(self._directory, job, effect.instance_name)
+        where = log_path(directory, job, effect.instance_name)
         log = self._logs.setdefault(where.path, JobLog(job, where, self._common))
         output = Output(effect.instance, effect.process, terminal, log, LogFile(self._kernel, where, self._log))
         self._of_process[output.key] = output
@@ -128,9 +137,9 @@ class JobLogs:
         self._outputs[output.terminal] = output
         output.log.writers += 1
 
-    def job_was_read(self, job: str) -> None:
+    def job_was_read(self, job: str, root: str = "") -> None:
         """The file of a job was read again: a job that had to do without a terminal may have one."""
-        self._disabled.discard(job)
+        self._disabled.discard((root, job))
 
     def process_ended(self, instance: int, process: ProcessName) -> None:
         """A process has ended: read all that it has written. What it left behind may go on writing."""

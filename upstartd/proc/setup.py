@@ -206,8 +206,13 @@ def _oom_score(s: Setup) -> Iterator[Step]:
 
 
 def _root(s: Setup) -> Iterator[Step]:
+    reason = "unable to change root directory: %s"
+    if s.effect.root:
+        yield Step(reason, s.kernel.chroot, (s.effect.root,))
+        # Otherwise the process would be outside of its root still, and what the job names relatively, too.
+        yield Step(reason, s.kernel.chdir, ("/",))
     if s.effect.settings.chroot is not None:
-        yield Step("unable to change root directory: %s", s.kernel.chroot, (s.effect.settings.chroot,))
+        yield Step(reason, s.kernel.chroot, (s.effect.settings.chroot,))
 
 
 def _directory(s: Setup) -> Iterator[Step]:
@@ -408,7 +413,7 @@ def needs_no_fork(s: Setup) -> bool:
         return False
     if not has_settings(s.effect):
         return True
-    if s.membership is not None:
+    if s.membership is not None or s.effect.root:
         return False
     settings = s.effect.settings
     changes = (settings.nice, settings.chroot, settings.chdir, settings.setuid, settings.setgid)
