@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from upstartd_clients import as_json, render
 from upstartd_clients.connect import Way, connect, find_route
-from upstartd_clients.errors import ClientError, DaemonError, LocalError, UsageError
+from upstartd_clients.errors import ClientError, Gone, LocalError, UnknownInstance, UsageError
+from upstartd_clients.upstart import Upstart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from upstartd_clients.connect import Route
+    from upstartd_clients.interface import Status
     from upstartd_clients.options import Given
     from upstartd_clients.output import Output
-    from upstartd_clients.upstart import Instance, Job, Status, Upstart
+    from upstartd_clients.upstart import Instance, Job
 
 
 class Request:
@@ -50,7 +52,7 @@ class Request:
     @cached_property
     def upstart(self) -> Upstart:
         """The daemon; it is connected to when it is first asked for, so that usage errors come before that."""
-        return connect(self.route, self.environ)
+        return Upstart(connect(self.route, self.environ))
 
     @property
     def wait(self) -> bool:
@@ -146,9 +148,7 @@ def reload(request: Request) -> None:
     instance = find_instance(request)
     try:
         instance.reload()
-    except DaemonError as error:
-        if not error.is_gone:
-            raise
+    except Gone:
         _reload_ourselves(instance)
 
 
@@ -182,12 +182,12 @@ def status(request: Request) -> None:
 def find_status(request: Request) -> tuple[str, Status | None]:
     """The job that the arguments name, and where its instance stands; None if there is none.
 
-    DaemonError UnknownInstance if variables were given and there is no such instance.
+    UnknownInstance if variables were given and there is no such instance.
     """
     try:
         instance = find_instance(request)
-    except DaemonError as error:
-        if len(request.arguments) == 1 and error.is_unknown_instance:
+    except UnknownInstance:
+        if len(request.arguments) == 1:
             return request.arguments[0], None
         raise
     return instance.job.name, instance.status()
@@ -304,16 +304,16 @@ def check_config(request: Request) -> int:
 
 def version(request: Request) -> None:
     """Print the daemon's version."""
-    text = request.upstart.version
+    text = request.upstart.version()
     request.answer([text], lambda: as_json.version(text))
 
 
 def log_priority(request: Request) -> None:
     """Print the daemon's log priority, or set it."""
     if request.arguments:
-        request.upstart.log_priority = request.arguments[0]
+        request.upstart.set_log_priority(request.arguments[0])
     else:
-        request.output.line(request.upstart.log_priority)
+        request.output.line(request.upstart.log_priority())
 
 
 def notify_disk_writeable(request: Request) -> None:

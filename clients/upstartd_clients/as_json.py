@@ -12,8 +12,8 @@ from upstartd_clients.render import bracketed
 
 if TYPE_CHECKING:
     from upstartd_clients.check_config import Complaint
+    from upstartd_clients.interface import Condition, Conditions, Status
     from upstartd_clients.sessions import Session
-    from upstartd_clients.upstart import Condition, Conditions, Status
 
 
 def status(job: str, status: Status | None) -> dict[str, Any]:

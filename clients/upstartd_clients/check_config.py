@@ -14,7 +14,7 @@ from upstartd_clients.conditions import JOB_EVENTS, event_of, is_operator, opera
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from upstartd_clients.upstart import Condition, Conditions
+    from upstartd_clients.interface import Condition, Conditions
 
 # What the daemon emits itself.
 OWN_EVENTS = JOB_EVENTS | {"startup", "debug", "control-alt-delete", "keyboard-request", "power-status-changed"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from upstartd_clients.errors import BadAnswer
 
 if TYPE_CHECKING:
-    from upstartd_clients.upstart import Condition
+    from upstartd_clients.interface import Condition
 
 # The operators, and the words for them in job files.
 OPERATORS = {"/AND": "and", "/OR": "or"}

@@ -15,9 +15,10 @@ from jeepney.bus import get_connectable_addresses  # type: ignore[import-untyped
 from jeepney.io.blocking import prep_socket  # type: ignore[import-untyped]
 from jeepney.wrappers import check_bus_name  # type: ignore[import-untyped]
 
-from upstartd_clients.connection import ANSWER_SECONDS, Call, Connection
+from upstartd_clients.connection import ANSWER_SECONDS, Connection
 from upstartd_clients.errors import ClientError, ConnectionFailed, DaemonError, NoSessionKnown, UsageError
-from upstartd_clients.upstart import BUS_NAME, Upstart
+from upstartd_clients.interface import BUS_NAME
+from upstartd_clients.messages import BUS, BUS_PATH, Call
 
 if TYPE_CHECKING:
     import socket
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 PRIVATE_ADDRESS = "unix:abstract=/com/ubuntu/upstart"
 SYSTEM_BUS_ADDRESS = "unix:path=/var/run/dbus/system_bus_socket"
-_BUS = "org.freedesktop.DBus"
-_BUS_PATH = "/org/freedesktop/DBus"
 
 
 class Way(enum.Enum):
@@ -58,45 +57,55 @@ def find_route(options: Given, environ: Mapping[str, str], euid: int) -> Route:
     UsageError for `--dest` where there are no names; NoSessionKnown, or another ConnectionFailed, where the
     environment does not say where to go.
     """
+    to = "user" if "user" in options else options.last("system", "session") or ""
+    return route_to(to, options.value("dest"), environ, euid)
+
+
+def route_to(to: str, name: str | None, environ: Mapping[str, str], euid: int) -> Route:
+    """The way to the user's own daemon ("user"), the one on the "session" or "system" bus, the one at an address; if it
+    is empty, to the one that is meant then. `name` is its name on the bus. Errors as of find_route().
+    """
     session = environ.get("UPSTART_SESSION", "")
-    bus = options.last("system", "session")
-    if "user" in options or (session and bus is None):
+    if ":" in to:
+        return Route(Way.SESSION_SOCKET, to)
+    if to not in ("", "user", "session", "system"):
+        raise UsageError(f"cannot connect to {to!r}: it is neither user, session, system nor an address")
+    if to == "user" or (session and not to):
         if not session:
             raise NoSessionKnown("UPSTART_SESSION isn't set in the environment. Unable to locate the Upstart instance.")
         return Route(Way.SESSION_SOCKET, session)
-    name = options.value("dest")
-    if bus is None and euid == 0:
+    if not to and euid == 0:
         if name is not None:
             raise UsageError("--dest given without --system")
         return Route(Way.PRIVATE_SOCKET, PRIVATE_ADDRESS)
-    if bus == "session":
+    if to == "session":
         return Route(Way.SESSION_BUS, _session_bus_address(environ), name or BUS_NAME)
     return _to_system_bus(environ, name)
 
 
-def connect(route: Route, environ: Mapping[str, str]) -> Upstart:
+def connect(route: Route, environ: Mapping[str, str]) -> Connection:
     """Connect. ConnectionFailed if nothing listens there, or it does not let us in.
 
     Where the private socket of the system's daemon does not answer, it may still be on the system bus (clients
     specification, section 2, DECISION).
     """
     try:
-        return Upstart(_open(route))
+        return _open(route)
     except ConnectionFailed:
         if route.way is not Way.PRIVATE_SOCKET or (found := _find_on_system_bus(environ)) is None:
             raise
         return found
 
 
-def _find_on_system_bus(environ: Mapping[str, str]) -> Upstart | None:
+def _find_on_system_bus(environ: Mapping[str, str]) -> Connection | None:
     """The daemon on the system bus; None if it is not there, or there is no bus."""
     try:
         connection = _open(_to_system_bus(environ))
     except ConnectionFailed:
         return None  # The error that is told is that of the private socket, where root's daemon listens first.
     try:
-        if connection.call(Call(_BUS_PATH, _BUS, "NameHasOwner", "s", (BUS_NAME,), "b"), destination=_BUS)[0]:
-            return Upstart(connection)
+        if connection.call(Call(BUS_PATH, BUS, "NameHasOwner", "s", (BUS_NAME,), "b", BUS))[0]:
+            return connection
     except ClientError:
         pass  # As good as nobody.
     connection.close()
@@ -109,10 +118,10 @@ def _open(route: Route) -> Connection:
         check_bus_name(route.name)
     except ValueError:
         raise UsageError(f"illegal bus name: {route.name}") from None
-    connection = Connection(_connected_socket(route), route.name)
+    connection = Connection(_connected_socket(route), route.name, on_bus=route.way in _BUSES)
     if route.way in _BUSES:
         try:
-            connection.call(Call(_BUS_PATH, _BUS, "Hello", gives="s"), destination=_BUS)
+            connection.call(Call(BUS_PATH, BUS, "Hello", gives="s", destination=BUS))
         except ClientError as error:
             connection.close()
             raise _failed(route, error.message, refused=isinstance(error, DaemonError)) from error

@@ -1,68 +1,65 @@
 """One D-Bus connection: calls go out, their answers come in, and the process blocks meanwhile.
 
-jeepney does the codec and the authentication. Not responsible for where to connect (connect.py) or what to ask
-(upstart.py). Source: D-Bus specification, Message Protocol; design, The private socket.
+Not responsible for the messages themselves (messages.py), where to connect (connect.py) or what to ask (upstart.py).
+Source: D-Bus specification, Message Protocol; design, The private socket.
 """
 
 from __future__ import annotations
 
-import struct
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-# jeepney has no type information; what comes out of it is checked against the signatures in Call. These modules
-# and no others, because `jeepney.io` has integrations with event loops beside the blocking one.
-from jeepney.low_level import HeaderFields, MessageFlag, MessageType, Parser  # type: ignore[import-untyped]
-from jeepney.wrappers import DBusAddress, new_method_call  # type: ignore[import-untyped]
-
-from upstartd_clients.errors import BadAnswer, ConnectionLost, DaemonError
+from upstartd_clients.errors import ConnectionLost, DaemonError, Gone
+from upstartd_clients.messages import Answer, Call, Conversation, outcome
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from upstartd_clients.messages import RawSignal
 
 ANSWER_SECONDS = 25.0  # what D-Bus libraries commonly wait for an answer
 # Calls that are sent ahead of their answers, and bytes that are sent in one piece: so many and so few that both sides
 # have work at all times, and that neither has to wait for room in the socket.
-_CALLS_AHEAD = 256
+CALLS_AHEAD = 256
 _PIECE = 4096
-# Everything that jeepney raises for bytes that are no D-Bus message.
-_NO_MESSAGE = (ValueError, KeyError, IndexError, TypeError, AssertionError, struct.error)
 
 
-class Call(NamedTuple):
-    """One method call. `takes` and `gives` are the D-Bus signatures of its arguments and its answer."""
-
-    path: str
-    interface: str
-    member: str
-    takes: str = ""
-    arguments: tuple[Any, ...] = ()
-    gives: str = ""
+def deadline_in(seconds: float | None) -> float | None:
+    """The time, on the clock of time.monotonic(), that is `seconds` from now; None stays None: no limit."""
+    return None if seconds is None else time.monotonic() + seconds
 
 
 class Connection:
-    """An authenticated socket to a bus, or to a daemon directly. `destination` is whom calls are for."""
+    """An authenticated socket to a bus, or to a daemon directly. `destination` is whom calls are for.
 
-    def __init__(self, sock: socket.socket, destination: str) -> None:
-        self._destination = destination
+    `listeners` are called with each signal, in whatever call it came meanwhile.
+    """
+
+    def __init__(self, sock: socket.socket, destination: str, *, on_bus: bool = False) -> None:
+        self.destination = destination
+        self.on_bus = on_bus
+        self.listeners: list[Callable[[RawSignal], None]] = []
         self._socket = sock
-        self._parser = Parser()
-        self._serial = 0
+        self._conversation = Conversation(destination)
         self._outgoing = bytearray()
-        self._answers: dict[int, Any] = {}  # serial -> message; None as long as it has not come
+        self._answers: dict[int, Answer | None] = {}  # by serial; None as long as it has not come
 
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
 
-    def call(self, call: Call, *, seconds: float | None = ANSWER_SECONDS, destination: str = "") -> tuple[Any, ...]:
+    def hand_over(self) -> tuple[socket.socket, Conversation]:
+        """The socket, and what has been said on it, for somebody else to go on with; no call may be under way."""
+        return self._socket, self._conversation
+
+    def call(self, call: Call, *, seconds: float | None = ANSWER_SECONDS) -> tuple[Any, ...]:
         """What the call returns, of the types that `gives` says. It waits `seconds`, without limit if None.
 
         DaemonError if the answer is an error, ConnectionLost if there is none, BadAnswer if it is of other types.
         """
-        answer = self._answer(self._send(call, destination), call, seconds)
+        answer = self._answer(self._send(call), call, seconds)
         if isinstance(answer, DaemonError):
             raise answer
         return answer
@@ -75,7 +72,7 @@ class Connection:
         under_way: deque[tuple[int, Call]] = deque()
         for call in calls:
             under_way.append((self._send(call), call))
-            if len(under_way) == _CALLS_AHEAD:
+            if len(under_way) == CALLS_AHEAD:
                 yield self._answer_unless_gone(*under_way.popleft())
         while under_way:
             yield self._answer_unless_gone(*under_way.popleft())
@@ -84,26 +81,18 @@ class Connection:
         answer = self._answer(serial, call, ANSWER_SECONDS)
         if not isinstance(answer, DaemonError):
             return answer
-        if answer.is_gone:
+        if isinstance(answer, Gone):
             return None
         raise answer
 
-    def _send(self, call: Call, destination: str = "") -> int:
+    def _send(self, call: Call) -> int:
         """Put a call on its way; gives its serial."""
-        self._serial += 1
-        try:
-            address = DBusAddress(call.path, bus_name=destination or self._destination, interface=call.interface)
-        except ValueError as error:
-            # The path is what somebody has answered before; all else has been checked.
-            raise BadAnswer(f'cannot understand Upstart: "{call.path}" is not the path of an object') from error
-        message = new_method_call(address, call.member, call.takes or None, call.arguments)
-        # A daemon that is not there must be an error, not be started by the bus: asking must not change anything.
-        message.header.flags = MessageFlag.no_auto_start
-        self._answers[self._serial] = None
-        self._outgoing += message.serialise(self._serial)
+        serial, data = self._conversation.encode(call)
+        self._answers[serial] = None
+        self._outgoing += data
         if len(self._outgoing) >= _PIECE:
             self._flush(ANSWER_SECONDS)
-        return self._serial
+        return serial
 
     def _flush(self, seconds: float | None) -> None:
         """Send off what is still here, within `seconds`."""
@@ -115,23 +104,21 @@ class Connection:
         self._outgoing.clear()
 
     def _answer(self, serial: int, call: Call, seconds: float | None) -> tuple[Any, ...] | DaemonError:
-        deadline = None if seconds is None else time.monotonic() + seconds
-        while self._answers[serial] is None:
-            self._receive(deadline)
-        message = self._answers.pop(serial)
-        fields = message.header.fields
-        if message.header.message_type is MessageType.error:
-            text = message.body[0] if message.body and isinstance(message.body[0], str) else ""
-            # The reference ends some of its messages with a newline.
-            name = str(fields.get(HeaderFields.error_name))
-            return DaemonError(name, text.rstrip("\n") or name)
-        signature = fields.get(HeaderFields.signature, "")
-        if signature != call.gives:
-            raise BadAnswer(f'cannot understand Upstart: {call.member} gave "{signature}", not "{call.gives}"')
-        return tuple(message.body)
+        deadline = deadline_in(seconds)
+        try:
+            while (answer := self._answers[serial]) is None:
+                self.receive(deadline)
+        except TimeoutError:
+            raise ConnectionLost(f"no answer from Upstart within {seconds:g} seconds") from None
+        finally:
+            del self._answers[serial]  # One that comes later is nobody's.
+        return outcome(answer, call)
 
-    def _receive(self, deadline: float | None) -> None:
-        """Wait for bytes, and keep the answers in them; signals, and whatever nobody waits for, are dropped."""
+    def receive(self, deadline: float | None) -> None:
+        """Wait for bytes, keep the answers in them and pass the signals on. TimeoutError if nothing came in time.
+
+        ConnectionLost where nothing will come any more, BadAnswer if what came is no D-Bus message.
+        """
         seconds = None if deadline is None else max(deadline - time.monotonic(), 0.001)
         if self._outgoing:
             self._flush(seconds)
@@ -139,16 +126,14 @@ class Connection:
             self._socket.settimeout(seconds)
             data = self._socket.recv(4 * _PIECE)
         except TimeoutError:
-            raise ConnectionLost(f"no answer from Upstart within {ANSWER_SECONDS:.0f} seconds") from None
+            raise
         except OSError as error:
             raise ConnectionLost(f"lost the connection to Upstart: {error.strerror}") from error
         if not data:
             raise ConnectionLost("lost the connection to Upstart before it answered")
-        try:
-            self._parser.add_data(data)
-            while (message := self._parser.get_next_message()) is not None:
-                serial = message.header.fields.get(HeaderFields.reply_serial)
-                if serial in self._answers:
-                    self._answers[serial] = message
-        except _NO_MESSAGE as error:
-            raise BadAnswer("cannot understand Upstart: what came is no D-Bus message") from error
+        for came in self._conversation.decode(data):
+            if not isinstance(came, Answer):
+                for listener in self.listeners:
+                    listener(came)
+            elif came.serial in self._answers:
+                self._answers[came.serial] = came

@@ -1,4 +1,4 @@
-"""What can go wrong in a client: one tree, each leaf with its exit code.
+"""What can go wrong in a client: one tree, each leaf with its exit code; and what the daemon answers, by its names.
 
 The codes are in one place because callers act on them: 1 for everything but what service(8) tells
 by the codes of LSB. Not responsible for printing (output.py) or for explaining (explain.py).
@@ -7,7 +7,7 @@ Source: clients specification, sections 1 and 5.
 
 from __future__ import annotations
 
-from upstartd.errors import FREEDESKTOP, PermissionDenied, UnknownInstance, UnknownJob, UnknownMethod
+from upstartd import errors
 
 
 class ClientError(Exception):
@@ -58,33 +58,93 @@ class BadAnswer(ClientError):
 
 
 class DaemonError(ClientError):
-    """The daemon, or the bus, answered with an error: `name` is its name on the bus."""
+    """The daemon, or the bus, answered with an error: `name` is its name on the bus.
+
+    Which subclass it is of follows from that; where there is none for it, it is of this class.
+    """
+
+    names: tuple[str, ...] = ()  # on the bus; of a subclass
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
         self.name = name
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether the object that was called is not there (any more)."""
-        return self.name in (UnknownMethod.dbus_name, FREEDESKTOP + "UnknownObject")
 
-    @property
-    def is_unknown_job(self) -> bool:
-        """Whether the daemon has no job of that name."""
-        return self.name == UnknownJob.dbus_name
+class UnknownJob(DaemonError):
+    """The daemon has no job of that name."""
 
-    @property
-    def is_unknown_instance(self) -> bool:
-        """Whether the job has no such instance."""
-        return self.name == UnknownInstance.dbus_name
+    names = (errors.UnknownJob.dbus_name,)
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether the caller may not do that, in the eyes of the daemon or of the bus."""
-        return self.name in (PermissionDenied.dbus_name, FREEDESKTOP + "AccessDenied")
 
-    @property
-    def is_nobody(self) -> bool:
-        """Whether it is the bus that answered: nobody there has the daemon's name."""
-        return self.name in (FREEDESKTOP + "NameHasNoOwner", FREEDESKTOP + "ServiceUnknown")
+class UnknownInstance(DaemonError):
+    """The job has no such instance."""
+
+    names = (errors.UnknownInstance.dbus_name, errors.UnknownJobInstance.dbus_name)
+
+
+class AlreadyStarted(DaemonError):
+    """What is to be started runs, or is on the way there."""
+
+    names = (errors.AlreadyStarted.dbus_name,)
+
+
+class AlreadyStopped(DaemonError):
+    """What is to be stopped is on the way there."""
+
+    names = (errors.AlreadyStopped.dbus_name,)
+
+
+class NotRunning(DaemonError):
+    """There is no main process."""
+
+    names = (errors.NotRunning.dbus_name,)
+
+
+class JobFailed(DaemonError):
+    """The job failed on its way to where it was wanted."""
+
+    names = (errors.JobFailed.dbus_name,)
+
+
+class EventFailed(DaemonError):
+    """A job that the event started or stopped failed."""
+
+    names = (errors.EventFailed.dbus_name,)
+
+
+class InvalidArgs(DaemonError):
+    """The arguments make no sense to the daemon."""
+
+    names = (errors.InvalidArgs.dbus_name,)
+
+
+class PermissionDenied(DaemonError):
+    """The caller may not do that, in the eyes of the daemon or of the bus."""
+
+    names = (errors.PermissionDenied.dbus_name, errors.FREEDESKTOP + "AccessDenied")
+
+
+class Gone(DaemonError):
+    """The object that was called is not there (any more), or has no such method."""
+
+    names = (errors.UnknownMethod.dbus_name, errors.FREEDESKTOP + "UnknownObject")
+
+
+class NobodyThere(DaemonError):
+    """It is the bus that answered: nobody there has the daemon's name."""
+
+    names = (errors.FREEDESKTOP + "NameHasNoOwner", errors.FREEDESKTOP + "ServiceUnknown")
+
+
+class NoReply(DaemonError):
+    """It is the bus that answered: the daemon went away, or took too long, before it did."""
+
+    names = (errors.FREEDESKTOP + "NoReply",)
+
+
+_KINDS = {name: kind for kind in DaemonError.__subclasses__() for name in kind.names}
+
+
+def daemon_error(name: str, message: str) -> DaemonError:
+    """The error that has this name on the bus."""
+    return _KINDS.get(name, DaemonError)(name, message)

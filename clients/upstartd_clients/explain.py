@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from upstartd.places import SYSTEM_JOBS
 from upstartd_clients import processes
 from upstartd_clients.connect import PRIVATE_ADDRESS, Way
-from upstartd_clients.errors import BadAnswer, ClientError, ConnectionFailed, DaemonError, LocalError, NoSessionKnown
+from upstartd_clients.errors import (
+    BadAnswer,
+    ClientError,
+    ConnectionFailed,
+    DaemonError,
+    LocalError,
+    NobodyThere,
+    NoSessionKnown,
+    PermissionDenied,
+    UnknownJob,
+)
 from upstartd_clients.processes import DAEMON
 from upstartd_clients.sessions import find_sessions
 
@@ -32,13 +42,13 @@ _DIAGNOSTIC = re.compile(r"(?P<place>.*?:\d+):(?P<column>\d+): (?P<message>.*?)(
 def explain(error: ClientError, request: Request) -> Iterator[str]:
     """The lines to print below an error of a command: none where there is nothing to add."""
     try:
-        if isinstance(error, DaemonError) and error.is_unknown_job:
+        if isinstance(error, UnknownJob):
             yield from unknown_job(request.upstart, request.job_name())
-        elif isinstance(error, DaemonError) and error.is_refused and os.geteuid() != 0:
+        elif isinstance(error, PermissionDenied) and os.geteuid() != 0:
             yield "Only root may do that: try sudo."
         elif isinstance(error, NoSessionKnown):
             yield from _sessions(request.environ)
-        elif isinstance(error, ConnectionFailed) or (isinstance(error, DaemonError) and error.is_nobody):
+        elif isinstance(error, ConnectionFailed | NobodyThere):
             refused = isinstance(error, ConnectionFailed) and error.refused
             yield from no_daemon(request.route.way, request.environ, refused=refused)
     except ClientError:

@@ -15,7 +15,7 @@ from upstartd_clients.output import Colour
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from upstartd_clients.upstart import Status
+    from upstartd_clients.interface import Status
 
 _HEAD = ("JOB", "STATE", "PROCESS", "PID", "SINCE", "DESCRIPTION")
 

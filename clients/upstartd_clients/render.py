@@ -14,7 +14,7 @@ from upstartd_clients.output import Colour
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from upstartd_clients.upstart import Condition, Conditions, Status
+    from upstartd_clients.interface import Condition, Conditions, Status
 
     Tint = Callable[[str, str], str]  # gives a text a colour, or leaves it as it is
 

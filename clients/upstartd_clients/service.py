@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd_clients import actions, initctl
 from upstartd_clients import help as texts
-from upstartd_clients.errors import ClientError, DaemonError, LocalError, ServiceError
+from upstartd_clients.errors import ClientError, DaemonError, LocalError, ServiceError, UnknownInstance
 from upstartd_clients.options import Arguments, Option
 from upstartd_clients.output import guarded, run_program
 from upstartd_clients.sessions import find_sessions
@@ -23,8 +23,8 @@ from upstartd_clients.sessions import find_sessions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from upstartd_clients.interface import Status
     from upstartd_clients.output import Output
-    from upstartd_clients.upstart import Status
 
 INIT_SCRIPTS = "/etc/init.d"
 
@@ -228,7 +228,7 @@ class Job(NamedTuple):
                 name, status = actions.find_status(request)
             except ClientError as error:
                 request.output.complain(error)
-                return STOPPED if isinstance(error, DaemonError) and error.is_unknown_instance else UNKNOWN
+                return STOPPED if isinstance(error, UnknownInstance) else UNKNOWN
             actions.print_status(request, name, status)
             return RUNNING if status and _runs(status) else STOPPED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from upstartd_clients.check_config import Checker
-from upstartd_clients.upstart import Condition, Conditions
+from upstartd_clients.interface import Condition, Conditions
 
 AND, OR = ["/AND"], ["/OR"]
 

@@ -33,5 +33,5 @@ def test_status_loads_nothing_that_is_slow() -> None:
     assert len(loaded) < MOST_MODULES, sorted(loaded)
     ours = {module for module in loaded if module.startswith("upstartd")}
     assert ours == {"upstartd", "upstartd.errors", "upstartd_clients"} | {f"upstartd_clients.{name}" for name in (
-        "actions", "as_json", "commands", "conditions", "connect", "connection", "errors", "initctl", "options",
-        "output", "render", "upstart")}
+        "actions", "as_json", "commands", "conditions", "connect", "connection", "errors", "initctl", "interface",
+        "messages", "options", "output", "render", "upstart")}

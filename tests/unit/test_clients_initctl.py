@@ -286,13 +286,13 @@ def test_a_daemon_that_hangs_up_is_an_error() -> None:
 
 def test_a_daemon_that_says_nothing_is_an_error_but_for_what_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float | None] = []
-    wait = connection.Connection._receive
+    wait = connection.Connection.receive
 
     def note(self: connection.Connection, deadline: float | None) -> None:
         asked.append(deadline)
         wait(self, deadline)
 
-    monkeypatch.setattr(connection.Connection, "_receive", note)
+    monkeypatch.setattr(connection.Connection, "receive", note)
     for words in (["start", "web"], ["initctl", "emit", "boot"]):
         asked.clear()
         ask({"GetJobByName": job_path(), "Start": INSTANCE, "EmitEvent": NOTHING}, *words)
@@ -302,7 +302,7 @@ def test_a_daemon_that_says_nothing_is_an_error_but_for_what_may_take_long(monke
     assert asked
     assert None not in asked
     # As if the time were over already.
-    monkeypatch.setattr(connection.Connection, "_receive", lambda self, deadline: wait(self, deadline - 100))
+    monkeypatch.setattr(connection.Connection, "receive", lambda self, deadline: wait(self, deadline - 100))
     assert refused({"GetJobByName": Raw(b"")}, "status", "web") == "status: no answer from Upstart within 25 seconds\n"
 
 

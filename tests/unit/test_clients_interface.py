@@ -7,7 +7,7 @@ from pathlib import Path
 
 from upstartd.places import SYSTEM_SOCKET
 from upstartd_clients.connect import PRIVATE_ADDRESS
-from upstartd_clients.upstart import METHODS, PROPERTY_TYPES
+from upstartd_clients.interface import METHODS, PROPERTY_TYPES
 
 DBUS = Path(__file__).parents[2] / "dbus"
 

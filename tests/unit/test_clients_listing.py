@@ -13,8 +13,8 @@ import pytest
 
 from support.scripted_upstart import GONE, Answers, Called, Reply, ScriptedUpstart, instance, run_initctl
 from upstartd_clients import processes, render
+from upstartd_clients.interface import Status
 from upstartd_clients.listing import Listing
-from upstartd_clients.upstart import Status
 
 if TYPE_CHECKING:
     from pathlib import Path

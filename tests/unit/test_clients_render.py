@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from upstartd_clients.conditions import event_of, operators
 from upstartd_clients.errors import BadAnswer
+from upstartd_clients.interface import Condition, Conditions, Status
 from upstartd_clients.render import bracketed, config_lines, status_lines, stopped
-from upstartd_clients.upstart import Condition, Conditions, Status
 
 AND, OR = ["/AND"], ["/OR"]
 
