@@ -91,7 +91,7 @@ class Machine(Protocol):
         """umount2(2), without flags."""
 
     def mount_points(self) -> list[str]:
-        """Where something is mounted, in the order in which that was done."""
+        """Where something is mounted; a place at which there are several mounts comes several times."""
 
     def swap_files(self) -> list[str]:
         """The files, not devices, that are swapped to."""

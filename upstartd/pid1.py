@@ -253,7 +253,7 @@ class Pid1:
         self._tell_failures()
 
     def _put_files_away(self) -> None:
-        """Write everything out and unmount what is mounted, the latest first; what cannot be becomes read-only.
+        """Write everything out and unmount what is mounted, the innermost first; what cannot be becomes read-only.
 
         Each step is a child's: the server of a file system may be gone, and whoever asks it waits for ever.
         """
@@ -261,7 +261,7 @@ class Pid1:
         self._in_child("sync", machine.sync)
         for path in machine.swap_files():
             self._in_child(f"swap off {path}", machine.swap_off, path)
-        for target in reversed(machine.mount_points()):
+        for target in sorted(machine.mount_points(), key=lambda path: path.count("/"), reverse=True):
             is_kept = target in _KEPT or target.startswith(_BELOW_KEPT)
             if not is_kept and not self._in_child(f"unmount {target}", machine.unmount, target):
                 self._make_read_only(target)
