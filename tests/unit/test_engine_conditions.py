@@ -547,6 +547,16 @@ def test_an_event_in_both_conditions_restarts_a_job_with_pre_stop_too() -> None:
     assert turn in stage.answers
 
 
+@pytest.mark.parametrize("stop_on", [on("turn", "N=1"), both(on("turn"), on("never"))])
+def test_an_event_that_does_not_complete_the_stop_condition_only_cancels_the_stop(stop_on: Condition) -> None:
+    stage = Stage.of(cycle=job("main", "pre-stop", start_on=on("turn"), stop_on=stop_on))
+    stage.run_up("cycle")
+    stage.stop("cycle")
+    stage.emit("turn", "N=2")
+    stage.end("cycle", "pre-stop")
+    assert stage.instance("cycle").state is State.RUNNING
+
+
 def test_an_event_in_both_conditions_starts_a_job_that_does_not_run() -> None:
     stage = Stage.of(cycle=service(start_on=on("turn"), stop_on=on("turn")))
     stage.emit("turn")

@@ -228,6 +228,31 @@ def test_after_the_longest_kill_timeout_but_five_seconds_at_least_the_daemon_end
     assert all(process.signals == [] for process in stage.processes.values())
 
 
+@pytest.mark.parametrize("what", [inputs.EndSession(LOGOUT), inputs.EndSession(SHUTDOWN), inputs.EndInOrder()])
+def test_the_daemon_ends_even_if_nothing_wakes_it_but_what_it_asked_for(what: inputs.Input) -> None:
+    stage = Stage.of(web=job("main", "pre-stop"), bye=service(start_on=on("session-end"), stop_on=on("shutdown")))
+    stage.run_up("web")
+    stage.step(what)
+    for _ in range(20):
+        due = stage.engine.next_deadline()
+        assert due is not None
+        stage.now = due
+        stage.step(inputs.TimePassed())
+        if stage.ended is not None:
+            break
+    assert stage.ended == 0
+
+
+def test_the_stop_at_the_session_s_end_has_no_stop_environment() -> None:
+    stage = Stage.of(web=job("main", "post-stop", stop_on=on("halt")))
+    stage.run_up("web")
+    stage.emit("halt", "WHY=event", wait=False)
+    stage.start("web")
+    end_session(stage)
+    stage.end("web", signal=15)
+    assert not any("WHY" in entry or "STOP" in entry for entry in stage.process("web", "post-stop").spawn.env)
+
+
 def test_a_job_that_is_killed_at_the_end_of_its_timeout_still_runs_post_stop() -> None:
     stage = Stage.of(web=job("main", "post-stop", kill_timeout=5))
     stage.run_up("web")

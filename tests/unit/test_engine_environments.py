@@ -147,14 +147,24 @@ def test_an_environment_that_is_put_aside_takes_effect_even_at_the_starting_of_a
     assert seen(stage, "web", "pre-start") == TABLE | {"A": "2"}
 
 
-def test_an_environment_that_is_put_aside_is_replaced_by_a_job_call_and_dropped_by_an_instance_call() -> None:
+@pytest.mark.parametrize(("by", "expected"), [("Job.Restart", "3"), ("Instance.Restart", "1"), ("Instance.Start", "1")])
+def test_an_environment_that_is_put_aside_is_replaced_by_a_job_call_and_dropped_by_an_instance_call(
+    by: str, expected: str
+) -> None:
     stage = stage_of(web=job("pre-start", "main", respawn=True))
     stage.start("web", "A=1")
     stage.restart("web", "A=2")
-    stage.restart("web", "A=3")
-    assert stage.instance("web").next_supplies is not None
-    stage.call(inputs.RestartInstance, "web", "", True)
-    assert stage.instance("web").next_supplies is None
+    if by == "Job.Restart":
+        stage.restart("web", "A=3")
+    elif by == "Instance.Restart":
+        stage.call(inputs.RestartInstance, "web", "", True)
+    else:
+        stage.stop("web")
+        stage.call(inputs.StartInstance, "web", "", True)
+    stage.end("web", "pre-start")
+    stage.ready("web")
+    stage.end("web", signal=9)
+    assert seen(stage, "web", "pre-start")["A"] == expected
 
 
 def test_the_environment_of_a_cancelled_stop_s_start_waits_for_a_later_starting() -> None:
