@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from upstartd_clients import as_json, render
 from upstartd_clients.connect import Way, connect, find_route
-from upstartd_clients.errors import ClientError, Gone, LocalError, UnknownInstance, UsageError
+from upstartd_clients.errors import (
+    ClientError,
+    ConnectionFailed,
+    Gone,
+    LocalError,
+    NobodyThere,
+    UnknownInstance,
+    UsageError,
+)
 from upstartd_clients.upstart import Upstart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from upstartd_clients.connect import Route
+    from upstartd_clients.enabling import JobOnDisk
     from upstartd_clients.interface import Status
     from upstartd_clients.options import Given
     from upstartd_clients.output import Output
@@ -297,6 +306,42 @@ def check_config(request: Request) -> int:
     request.answer((line for job, complaints in found for line in (job, *map(str, complaints))),
                    lambda: [as_json.complaints(job, complaints) for job, complaints in found])
     return 1 if found else 0
+
+
+def enable(request: Request) -> None:
+    """Have events start a job."""
+    from upstartd_clients import enabling  # with the parser: not for every command
+
+    _tell_edit(request, enabling.enable(_job_on_disk(request)))
+
+
+def disable(request: Request) -> None:
+    """Have no event start a job."""
+    from upstartd_clients import enabling
+
+    _tell_edit(request, enabling.disable(_job_on_disk(request)))
+
+
+def _job_on_disk(request: Request) -> JobOnDisk:
+    """The job that is meant, as its files have it, whether there is a daemon or not."""
+    from upstartd_clients import enabling, job_files
+
+    return enabling.find(request.job_name(), job_files.job_directories(request))
+
+
+def _tell_edit(request: Request, path: str | None) -> None:
+    request.output.info(f"{path} has changed" if path else "nothing has to change")
+
+
+def is_enabled(request: Request) -> int:
+    """Print whether events start a job; 0 if they do, 1 if not."""
+    name = request.job_name()
+    try:
+        enabled = any(job.start_on for job in request.upstart.conditions([request.upstart.job(name)]))
+    except (ConnectionFailed, NobodyThere):
+        enabled = _job_on_disk(request).enabled
+    request.output.line("enabled" if enabled else "disabled")
+    return 0 if enabled else 1
 
 
 # The daemon

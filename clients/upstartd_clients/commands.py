@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd_clients import actions
-from upstartd_clients.options import Option
+from upstartd_clients.options import COMMON_OPTIONS, Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,11 +32,7 @@ GLOBAL_OPTIONS = (
     Option("session", help="talk to the daemon on the session bus"),
     Option("system", help="talk to the daemon on the system bus"),
     Option("dest", value="NAME", help="the daemon's name on that bus, instead of com.ubuntu.Upstart"),
-    Option("quiet", "q", help="print only warnings and errors"),
-    Option("verbose", "v", help="also print what is merely of interest"),
-    Option("debug"),
-    Option("help", help="show this help and exit"),
-    Option("version", help="show the version and exit"),
+    *COMMON_OPTIONS,
 )
 
 _NO_WAIT = Option("no-wait", "n", help="do not wait until it is done")
@@ -49,6 +45,7 @@ _INSIDE = "Called by a job's own process without arguments, it means that very i
 _WHOSE = ("Without --global, a process of a job means the environment of its own instance. Everybody else means the "
           "table that all jobs are started with.")
 _REACH = "A change to that table reaches the instances that exist as well; processes started from then on see it."
+_ON_DISK = "It works where no daemon runs, too."
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Job": (
@@ -117,6 +114,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
                  Option("warn", "w", help="complain also where the other side of an `or' can be satisfied"), _JSON)),
         Command("usage", "JOB", "show how a job is to be started", "Prints the job's `usage' stanza.", actions.usage,
                 (_JSON,)),
+        Command("enable", "JOB", "have events start a job",
+                f"Takes `manual' out of the job's override. {_ON_DISK}", actions.enable),
+        Command("disable", "JOB", "have no event start a job",
+                f"Puts `manual' into the job's override, and leaves what else that says as it is. The job can still be "
+                f"started by hand, and one that runs is not stopped. {_ON_DISK}", actions.disable),
+        Command("is-enabled", "JOB", "show whether events start a job",
+                f"Prints `enabled' or `disabled'. The exit code is 0 if events start it, else 1. {_ON_DISK}",
+                actions.is_enabled),
         Command("list-sessions", "", "show the user sessions that run",
                 "A line for each daemon of a user's own: its process, and the address for UPSTART_SESSION. With "
                 "--verbose also what dead ones have left behind.",

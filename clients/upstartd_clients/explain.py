@@ -7,16 +7,14 @@ Source: clients specification, sections 1 and 2; runtime specification, section 
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from upstartd.places import SYSTEM_JOBS
 from upstartd_clients import processes
 from upstartd_clients.connect import PRIVATE_ADDRESS, Way
 from upstartd_clients.errors import (
-    BadAnswer,
     ClientError,
     ConnectionFailed,
     DaemonError,
@@ -26,6 +24,7 @@ from upstartd_clients.errors import (
     PermissionDenied,
     UnknownJob,
 )
+from upstartd_clients.job_files import Sources, described, sources_in
 from upstartd_clients.processes import DAEMON
 from upstartd_clients.sessions import find_sessions
 
@@ -56,21 +55,6 @@ def explain(error: ClientError, request: Request) -> Iterator[str]:
 
 
 # -- why a job is unknown ---------------------------------------------------------------------------------------------
-
-
-class JobFile(NamedTuple):
-    """A file that the daemon has read: its path, the job that it is about, and what is wrong with it."""
-
-    path: str
-    job: str
-    diagnostics: list[str]
-
-
-class Sources(NamedTuple):
-    """The job directories of a daemon, and the files that it has found there."""
-
-    directories: list[str]
-    files: list[JobFile]
 
 
 def unknown_job(upstart: Upstart, name: str, directory: str = SYSTEM_JOBS) -> Iterator[str]:
@@ -120,14 +104,6 @@ def _missing(name: str, directories: Iterable[str]) -> Iterator[str]:
         yield f"There is no {name}.conf in {', '.join(directories)}."
 
 
-def sources_in(state: str) -> Sources:
-    """What the daemon's state says of job files; BadAnswer if it has another layout than we know."""
-    try:
-        return _sources(json.loads(state)["conf_sources"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadAnswer("cannot understand Upstart: its state has another layout") from error
-
-
 def _read_sources(directory: str) -> Sources:
     """What the daemon would say of the job files in `directory`."""
     from upstartd.conf.source import JobSources  # with the parser: rarely needed, and it takes time to import
@@ -135,19 +111,7 @@ def _read_sources(directory: str) -> Sources:
     files = JobSources([directory], report=lambda _priority, _text: None)
     for _ in files.load():
         pass  # Only what is wrong with them is asked for.
-    return _sources(files.describe())
-
-
-def _sources(described: Any) -> Sources:
-    files = [JobFile(_text(file["path"]), _text(file["job"]), [_text(line) for line in file["diagnostics"]])
-             for source in described for file in source["files"]]
-    return Sources([_text(source["path"]) for source in described], files)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
+    return described(files.describe())
 
 
 # -- why there is no daemon -------------------------------------------------------------------------------------------

@@ -17,44 +17,61 @@ if TYPE_CHECKING:
 
 
 class Option(NamedTuple):
-    """One option. `value` names its argument in the help, and is empty where it takes none."""
+    """One option: a long name, a short one, or both. `value` names its argument in the help, and is empty where it
+    takes none."""
 
-    long: str
+    long: str = ""
     short: str = ""
     help: str = ""  # empty: not shown
     value: str = ""
 
     @property
+    def name(self) -> str:
+        """What the option is known by: its long name, or the short one if it has no other."""
+        return self.long or self.short
+
+    @property
     def spelling(self) -> str:
         """The option as the help shows it."""
+        if not self.long:
+            return f"-{self.short} {self.value}".rstrip()
         long = f"--{self.long}={self.value}" if self.value else f"--{self.long}"
         return f"-{self.short}, {long}" if self.short else f"    {long}"
 
 
+COMMON_OPTIONS = (
+    Option("quiet", "q", help="print only warnings and errors"),
+    Option("verbose", "v", help="also print what is merely of interest"),
+    Option("debug"),
+    Option("help", help="show this help and exit"),
+    Option("version", help="show the version and exit"),
+)
+
+
 class Given:
-    """The options of one command line, in their order."""
+    """The options of one command line by their names, in their order."""
 
     def __init__(self) -> None:
         self._given: list[tuple[str, str]] = []
 
     def add(self, option: Option, value: str) -> None:
         """Note that `option` was given, with `value` (empty where it takes none)."""
-        self._given.append((option.long, value))
+        self._given.append((option.name, value))
 
-    def __contains__(self, long: str) -> bool:
-        return any(name == long for name, _ in self._given)
+    def __contains__(self, name: str) -> bool:
+        return any(given == name for given, _ in self._given)
 
-    def last(self, *longs: str) -> str | None:
+    def last(self, *names: str) -> str | None:
         """Which of these options was given last; None if none was."""
-        return next((name for name, _ in reversed(self._given) if name in longs), None)
+        return next((given for given, _ in reversed(self._given) if given in names), None)
 
-    def values(self, long: str) -> list[str]:
-        """Every value given to the option `long`, in order."""
-        return [value for name, value in self._given if name == long]
+    def values(self, name: str) -> list[str]:
+        """Every value given to the option of that name, in order."""
+        return [value for given, value in self._given if given == name]
 
-    def value(self, long: str) -> str | None:
-        """The value given last to the option `long`; None if it was not given."""
-        values = self.values(long)
+    def value(self, name: str) -> str | None:
+        """The value given last to the option of that name; None if it was not given."""
+        values = self.values(name)
         return values[-1] if values else None
 
 
@@ -76,8 +93,9 @@ class Arguments:
 
         UsageError at the first one that is not `known`, has a value too many, or lacks one.
         """
+        known = list(known)
         by_short = {"-" + option.short: option for option in known if option.short}
-        by_long = {"--" + option.long: option for option in known}
+        by_long = {"--" + option.long: option for option in known if option.long}
         while self._rest and not (up_to_operand and self.operands):
             argument = self._rest.pop(0)
             if self._options_ended or not _is_option(argument):

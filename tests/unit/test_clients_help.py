@@ -23,8 +23,9 @@ def test_help_lists_every_command_in_its_group() -> None:
         "Event commands:": ["emit"],
         "Environment commands:": ["get-env", "list-env", "reset-env", "set-env", "unset-env"],
         "Other commands:": [
-            "reload-configuration", "version", "log-priority", "show-config", "check-config", "usage", "list-sessions",
-            "notify-disk-writeable", "notify-dbus-address", "notify-cgroup-manager-address", "help"],
+            "reload-configuration", "version", "log-priority", "show-config", "check-config", "usage", "enable",
+            "disable", "is-enabled", "list-sessions", "notify-disk-writeable", "notify-dbus-address",
+            "notify-cgroup-manager-address", "help"],
     }
     for lines in groups.values():
         for line in lines:
