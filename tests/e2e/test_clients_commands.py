@@ -155,3 +155,47 @@ def test_a_job_s_own_process_may_ask_for_itself(daemon: Daemon) -> None:
     daemon.write_job("web", f"instance $N\npre-start exec status > {daemon.scratch}/status\n{SLEEP}")
     daemon.run("start", "web", "N=7")
     assert (daemon.scratch / "status").read_text().startswith("web (7) start/pre-start, process ")
+
+
+# -- enable and disable -----------------------------------------------------------------------------------------------
+
+
+def test_a_job_that_is_disabled_is_started_by_no_event_until_it_is_enabled_again(daemon: Daemon) -> None:
+    daemon.write_job("web", f"start on boot\n{SLEEP}")
+    assert daemon.run("initctl", "is-enabled", "web") == "enabled\n"
+    assert daemon.run("initctl", "disable", "web") == ""
+    done = daemon.try_run("initctl", "is-enabled", "web")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "disabled\n", "")
+    assert daemon.run("initctl", "show-config", "-e", "web") == "web\n"
+    daemon.run("initctl", "emit", "boot")
+    assert daemon.run("status", "web") == "web stop/waiting\n"
+    assert daemon.run("initctl", "disable", "-v", "web") == "nothing has to change\n"
+    assert daemon.run("initctl", "enable", "-v", "web") == f"{daemon.init}/web.override has changed\n"
+    assert os.listdir(daemon.init) == ["web.conf"]
+    daemon.run("initctl", "emit", "boot")
+    assert "start/running" in daemon.run("status", "web")
+    # One that runs stays as it is.
+    daemon.run("initctl", "disable", "web")
+    assert "start/running" in daemon.run("status", "web")
+
+
+def test_what_cannot_be_enabled_is_told_and_unknown_jobs_are_explained(daemon: Daemon) -> None:
+    path = daemon.write_job("web", SLEEP)
+    done = daemon.try_run("initctl", "enable", "web")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"initctl: cannot enable web: {path} has no `start on', or has `manual' below it\n"
+    done = daemon.try_run("initctl", "disable", "wbe")
+    assert (done.returncode, done.stderr) == (1, "initctl: Unknown job: wbe\n")
+
+
+def test_without_a_daemon_the_files_count(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user", "--no-startup-event", confdir=False) as daemon:
+        jobs = daemon.scratch / "config" / "upstart"
+        (jobs / "web.conf").write_text(f"start on boot\n{SLEEP}")
+        assert daemon.run("initctl", "is-enabled", "web") == "enabled\n"
+    del daemon.environ["UPSTART_SESSION"]
+    daemon.run("initctl", "--user", "disable", "web")
+    assert (jobs / "web.override").read_text() == "manual\n"
+    assert daemon.try_run("initctl", "--user", "is-enabled", "web").stdout == "disabled\n"
+    with daemon:
+        assert daemon.try_run("initctl", "is-enabled", "web").stdout == "disabled\n"
