@@ -28,6 +28,7 @@ from upstartd.conf.model import Command, Expect, ProcessName, ProcessSettings
 from upstartd.engine.effects import KillLeftovers, KillProcess, LogLine, ReloadProcess, Spawn
 from upstartd.engine.inputs import ProcessEnded, ProcessForked, SpawnFailed
 from upstartd.log import Log, Priority
+from upstartd.proc.control_groups import ControlGroups
 from upstartd.proc.kernel import LinuxKernel
 from upstartd.proc.supervisor import Supervisor
 
@@ -77,23 +78,27 @@ def _ignore(number: int) -> None:
 class Supervised:
     """A running supervisor. `options` are those of Supervisor; `quick` False has it fork for every process.
 
+    `ignore` are signals that are ignored at its start; `prepare` is called in its process before it begins.
     What it delivers comes into `inputs`, what it logs into `lines`, as it is waited for.
     """
 
-    def __init__(self, *, quick: bool = True, ignore: Sequence[int] = (), **options: Any) -> None:
+    def __init__(
+        self, *, quick: bool = True, ignore: Sequence[int] = (), prepare: Callable[[], object] | None = None,
+        control_groups: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
         ours, theirs = socket.socketpair()
         ours.settimeout(LIMIT)
         self._socket = ours
         self._process = subprocess.Popen(
             [sys.executable, "-m", "support.supervising", str(theirs.fileno())], pass_fds=[theirs.fileno()],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}, stdin=subprocess.DEVNULL,
-            start_new_session=True, preexec_fn=lambda: [_ignore(number) for number in ignore],
+            start_new_session=True, preexec_fn=lambda: [*map(_ignore, ignore), prepare and prepare()],
         )  # fmt: skip
         theirs.close()
         self.inputs: list[Input] = []
         self.lines: list[str] = []
         self._last_instance = 0
-        _send(ours, {"quick": quick, **options})
+        _send(ours, {"quick": quick, "control_groups": control_groups, **options})
 
     def __enter__(self) -> Supervised:
         return self
@@ -226,7 +231,9 @@ def _supervise(connection: socket.socket, options: dict[str, Any]) -> None:
             _send(connection, what)
 
     kernel = LinuxKernel() if options.pop("quick") else ForkingKernel()
-    supervisor = Supervisor(kernel, deliver=tell, log=TellingLog(tell), loop=loop, **options)
+    log = TellingLog(tell)
+    groups = ControlGroups(kernel, log, loop) if options.pop("control_groups") else None
+    supervisor = Supervisor(kernel, deliver=tell, log=log, loop=loop, control_groups=groups, **options)
     supervisor.become_subreaper()
     loop.add_signal_handler(signal.SIGCHLD, supervisor.reap)
     def obey() -> None:

@@ -108,8 +108,8 @@ def _tree_of(controller: str, found: tuple[Tree, ...]) -> Tree:
         name = CONTROLLERS.get(controller, controller) if tree.is_unified else controller
         if name is None or name in tree.controllers:
             return tree
-    where = f"in {' or '.join(tree.place for tree in found)}" if found else "as no control groups are mounted"
-    raise ControlGroupError(f"there is no controller {controller} {where}")
+    unified = [f", and none is handed down to {tree.place}" for tree in found if tree.is_unified]
+    raise ControlGroupError(f"no controller {controller} is mounted{''.join(unified)}")
 
 
 def _entered(groups: list[Group]) -> list[Group]:
