@@ -17,6 +17,7 @@ import time
 import traceback
 import uuid
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from upstartd import container, pid1, places, session_file
@@ -24,10 +25,10 @@ from upstartd.bus.bus_keeper import BusKind
 from upstartd.bus.service import BusService
 from upstartd.cli import Mode
 from upstartd.conf.model import JobFiles
-from upstartd.conf.source import JobSources
-from upstartd.conf.watch import JobWatch
+from upstartd.conf.reader import JobReader
 from upstartd.engine import effects, inputs, snapshot
 from upstartd.engine.core import Engine
+from upstartd.engine.ending import Phase
 from upstartd.errors import InternalError, OperationFailed, UpstartdError
 from upstartd.log import Log, Priority
 from upstartd.machine import LinuxMachine
@@ -41,9 +42,11 @@ from upstartd.proc.supervisor import Supervisor
 from upstartd.state import handover
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
+    from upstartd.bus.host import Host
+    from upstartd.chroot_session import ChrootSession
     from upstartd.cli import Options
 
 _SIGNALS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGPWR, signal.SIGCHLD,
@@ -91,6 +94,8 @@ class Daemon:
     `first` is there when it runs the system as process 1.
     """
 
+    root = ""
+
     def __init__(self, options: Options, log: Log, first: Pid1 | None) -> None:
         self._options = options
         self._first = first
@@ -107,8 +112,13 @@ class Daemon:
         self._table = table
         self._apparmor = apparmor.is_in_use()
         self.engine = self._new_engine()
-        self._sources = JobSources(self._places.job_directories, report=self.log.write)
-        self._watch = JobWatch(self._sources, report=self.log.write)
+        self._sessions: dict[str, ChrootSession] = {}  # by their root directories
+        self._reader = JobReader(
+            self._places.job_directories,
+            take=partial(self.take_job_files, self),
+            report=self.log.write,
+            loop=self._loop,
+        )
         self._kernel = LinuxKernel()
         self._kernel.raise_file_limit()  # two for each process whose output is kept
         self._logs = JobLogs(
@@ -119,7 +129,7 @@ class Daemon:
         )
         self._supervisor = Supervisor(
             self._kernel,
-            deliver=self.submit,
+            deliver=self._deliver,
             log=self.log,
             loop=self._loop,
             umask=None if options.inherit_env else _UMASK,
@@ -132,13 +142,12 @@ class Daemon:
             login_records=LoginRecords(time.time) if self.only_root_may_change else None,
         )
         self._bus = BusService(self)
-        self._inbox: deque[inputs.Input] = deque()
+        self._inbox: deque[tuple[Daemon | ChrootSession, inputs.Input]] = deque()
         self._at_work = False
         self._timer: asyncio.TimerHandle | None = None
-        self._poll: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[int] = self._loop.create_future()
         announce: Callable[[Any], object] = self._bus.announce
-        self._perform: dict[type, Callable[[Any], object]] = {
+        self.perform: dict[type, Callable[[Any], object]] = {
             **dict.fromkeys(effects.ANNOUNCEMENTS, announce),
             effects.Reply: self._bus.answer,
             effects.ReplyError: self._bus.answer,
@@ -152,9 +161,11 @@ class Daemon:
             effects.EndDaemon: self._end,
         }
 
-    def _new_engine(self) -> Engine:
+    def _new_engine(self, root: str = "") -> Engine:
+        """An engine for the daemon's own jobs, or for those of the chroot session with this root directory."""
         address = self._places.socket_address if self._options.mode is Mode.USER else None
-        return Engine(self._table, self._environ, address, apparmor=self._apparmor)
+        uids = self.engine.world.uids if root else None
+        return Engine(self._table, self._environ, address, apparmor=self._apparmor, root=root, uids=uids)
 
     # -- inputs and effects -----------------------------------------------------------------------------
 
@@ -163,30 +174,44 @@ class Daemon:
 
         What comes up while effects are carried out (a fork that fails, say) waits until that is done.
         """
-        self._inbox.append(what)
+        self.submit_for(self, what)
+
+    def submit_for(self, whose: Daemon | ChrootSession, what: inputs.Input) -> None:
+        """The same with the engine of a chroot session. One inbox for all keeps what happens in its order."""
+        self._inbox.append((whose, what))
         if self._at_work:
             return
         self._at_work = True
         try:
             while self._inbox:
-                self._handle(self._inbox.popleft())
+                self._handle(*self._inbox.popleft())
         finally:
             self._at_work = False
+        if self._sessions:
+            self._loop.call_soon(self._forget_idle_sessions)  # not in the midst of reading its files, say
         self._set_timer()
 
-    def _handle(self, what: inputs.Input) -> None:
-        self.engine.world.log_priority = self.log.priority
+    def _handle(self, whose: Daemon | ChrootSession, what: inputs.Input) -> None:
+        world = whose.engine.world
+        world.log_priority = self.log.priority
         try:
-            wanted = self.engine.step(what, self._loop.time())
+            wanted = whose.engine.step(what, self._loop.time())
         except Exception:
             # What the engine wanted by then has become facts to it, and is carried out all the same.
-            wanted = self.engine.world.effects
+            wanted = world.effects
             self._report_bug(getattr(what, "caller", None))
         for effect in wanted:
             try:
-                self._perform[type(effect)](effect)
+                whose.perform[type(effect)](effect)
             except Exception:
                 self._report_bug(None)
+        if self._sessions and whose is self:
+            self._tell_sessions(what)
+
+    def _deliver(self, what: inputs.ProcessNews) -> None:
+        """Give what happened to a process to the engine that has its instance."""
+        whose = (one for one in self._sessions.values() if what.instance in one.engine.world.instances)
+        self.submit_for(next(whose, self), what)
 
     def _report_bug(self, caller: object) -> None:
         """Log the exception being handled, which is a bug of ours, and tell `caller`, if there is one, its number."""
@@ -198,6 +223,9 @@ class Daemon:
 
     def _set_timer(self) -> None:
         due = self.engine.next_deadline()
+        if self._sessions:
+            dues = [due, *(session.engine.next_deadline() for session in self._sessions.values())]
+            due = min((one for one in dues if one is not None), default=None)
         if self._timer is not None:
             if due == self._timer.when():
                 return
@@ -223,43 +251,36 @@ class Daemon:
             self._bus.update_activation_environment(effect)
 
     def _end(self, effect: effects.EndDaemon) -> None:
-        if not self._ended.done():
+        """Some engine is at its end: with the last of them the daemon is."""
+        engines = [self.engine, *(session.engine for session in self._sessions.values())]
+        if not self._ended.done() and all(engine.ending.phase is Phase.OVER for engine in engines):
             self._ended.set_result(effect.status)
 
     # -- what method calls ask for (bus/host.py) -----------------------------------------------------------
 
     def take_in_file_changes(self) -> None:
         """Read the job files whose changes the watches have already seen."""
-        self._submit_all(self._watch.drain())
-        self._poll_if_needed()
+        self._reader.take_in_changes()
 
     def reload_configuration(self) -> None:
-        """Read every job directory again."""
+        """Read every job directory again, those of chroot sessions too."""
         self.log.info("Reloading configuration")
-        self._load()
+        self._reader.load()
+        for session in list(self._sessions.values()):
+            session.load()
 
-    def _load(self) -> None:
-        """Read every job directory."""
-        self._submit_all(self._sources.load())
-        self._poll_if_needed()
-
-    def _poll_if_needed(self) -> None:
-        """What the kernel does not tell of is looked for from time to time, as long as that is so."""
-        if self._poll is None and self._watch.interval is not None:
-            self._poll = self._loop.call_later(self._watch.interval, self._look_for_changes)
-
-    def _look_for_changes(self) -> None:
-        self._poll = None
-        self.take_in_file_changes()
-
-    def _submit_all(self, changes: Iterable[JobFiles]) -> None:
-        for files in changes:
-            self._logs.job_was_read(files.name)
-            self.submit(files)
+    def take_job_files(self, whose: Daemon | ChrootSession, files: JobFiles) -> None:
+        """Job files of the daemon, or of a chroot session, were read."""
+        self._logs.job_was_read(files.name, whose.root)
+        self.submit_for(whose, files)
 
     def state_as_json(self) -> str:
         """The daemon's whole state, for GetState."""
-        return handover.to_json(self._state(), self._sources.describe())
+        return self._as_json(self._state())
+
+    def _as_json(self, state: handover.DaemonState) -> str:
+        sessions = [session.describe() for session in self._sessions.values()]
+        return handover.to_json(state, self._reader.sources.describe(), sessions)
 
     def _state(self) -> handover.DaemonState:
         return handover.DaemonState(
@@ -285,8 +306,11 @@ class Daemon:
         if self._first is not None and self._first.way_down is not None:
             return  # It would not be worth it any more, and the new one would not know in which way to end.
         self.log.info("Restarting")
+        for session in self._sessions.values():
+            if session.engine.world.instances:
+                self.log.warn(f"cannot keep jobs of the chroot session {session.root}: their processes run on alone")
         state = self._state()
-        text = handover.to_json(state, self._sources.describe())
+        text = self._as_json(state)
         if self._options.write_state_file:
             self._write_state_file(text)
         arguments = sys.orig_argv
@@ -348,8 +372,56 @@ class Daemon:
         self._supervisor.put_state(state.processes)
         self._logs.put_state(state.logs)
         for effect in engine.resume():
-            self._perform[type(effect)](effect)
+            self.perform[type(effect)](effect)
         return state.bus_address
+
+    # -- chroot sessions ------------------------------------------------------------------------------------
+
+    @property
+    def daemon(self) -> Daemon:
+        """The daemon that these jobs are of: itself."""
+        return self
+
+    def session(self, root: str) -> Host | None:
+        """The jobs of the chroot session with this root directory, if it is there; the daemon's own for ""."""
+        return self._sessions.get(root) if root else self
+
+    def enter_session(self, root: str) -> Host:
+        """The same for a caller from there: with the first one the session begins."""
+        return self.session(root) or self._begin_session(root)
+
+    def _begin_session(self, root: str) -> ChrootSession:
+        from upstartd.chroot_session import ChrootSession  # only who has sessions has to wait for it
+
+        engine = self._new_engine(root)
+        engine.world.environment = dict(self.engine.world.environment)
+        perform = self.perform | dict.fromkeys(effects.ANNOUNCEMENTS, partial(self._bus.announce, root=root))
+        perform[effects.UpdateActivationEnvironment] = lambda _: None  # The daemon's own engine asks for it as well.
+        session = self._sessions[root] = ChrootSession(root, self, engine, perform, self._loop)
+        session.load()
+        if self.engine.ending.phase is not Phase.NONE:
+            session.submit(inputs.EndInOrder())
+        return session
+
+    def _tell_sessions(self, what: inputs.Input) -> None:
+        """Give the sessions their part in what the daemon's own engine was told."""
+        from upstartd.chroot_session import for_sessions  # as above
+
+        theirs = for_sessions(what)
+        if theirs is not None:
+            for session in list(self._sessions.values()):
+                self._handle(session, theirs)
+
+    def client_left(self, root: str) -> None:
+        """A private client of the session with this root directory has gone."""
+        self._loop.call_soon(self._forget_idle_sessions)
+
+    def _forget_idle_sessions(self) -> None:
+        """Forget sessions that have no client, and know no more than their job files say: those can be read again."""
+        for root, session in list(self._sessions.items()):
+            if session.engine.is_idle and not self._bus.has_clients(root):
+                del self._sessions[root]
+                session.close()
 
     # -- from the start to the end --------------------------------------------------------------------------
 
@@ -364,12 +436,9 @@ class Daemon:
             self.log.warn(sentence)
         self._make_own_directories()
         is_subreaper = self.is_pid_1 or self._become_subreaper()
-        descriptor = self._watch.fileno()
-        if descriptor is not None:
-            self._loop.add_reader(descriptor, self.take_in_file_changes)
         taken_over = set(self.engine.classes)
-        self._load()
-        for name in sorted(taken_over - self._sources.jobs()):
+        self._reader.load()
+        for name in sorted(taken_over - self._reader.sources.jobs()):
             self.submit(JobFiles(name, ()))  # its file went while nobody looked
         self._listen()
         await self._connect_bus()
@@ -465,7 +534,8 @@ class Daemon:
         if name is None:
             return
         try:
-            self._bus.listen_private(name, frozenset({0, os.geteuid()}))
+            uids = frozenset({0, os.geteuid()})
+            self._bus.listen_private(name, uids, chroot_sessions=self._options.chroot_sessions)
         except OSError as error:
             self.log.warn(f"Unable to listen for private connections: {error.strerror}")
 

@@ -50,9 +50,16 @@ class LogKept(Log):
         self.lines.append((priority, text))
 
 class HostForTests:
-    """A host whose processes exist as pids only: each is there at once, and ends when it is told to."""
+    """A host whose processes exist as pids only: each is there at once, and ends when it is told to.
 
-    def __init__(self, *, only_root_may_change: bool = False, is_pid_1: bool = False) -> None:
+    `sessions` are hosts for clients in other root directories, which `root` and `daemon` are for.
+    """
+
+    def __init__(self, *, only_root_may_change: bool = False, is_pid_1: bool = False, root: str = "",
+                 daemon: HostForTests | None = None) -> None:
+        self.root = root
+        self.daemon = daemon or self
+        self.sessions: dict[str, HostForTests] = {}
         self.engine = Engine({"PATH": "/bin"}, {})
         self.log: Log = LogKept()
         self.is_pid_1 = is_pid_1
@@ -63,7 +70,7 @@ class HostForTests:
         self.disk_error = ""
         self.address_error: Exception | None = None
         self.pending_files: list[JobFiles] = []
-        self.bus: BusService | Silent | None = None
+        self.bus: BusService | Silent | None = daemon.bus if daemon is not None else None
         self._pids = itertools.count(1000)
 
     def logged(self, priority: Priority) -> list[str]:
@@ -106,7 +113,7 @@ class HostForTests:
             case effects.KillLeftovers():
                 pass
             case _:
-                self.bus.announce(effect)
+                self.bus.announce(effect, self.root)
         return []
 
     def take_in_file_changes(self) -> None:
@@ -115,6 +122,17 @@ class HostForTests:
 
     def reload_configuration(self) -> None:
         self.told.append("reload configuration")
+
+    def enter_session(self, root: str) -> HostForTests:
+        if root and root not in self.sessions:
+            self.sessions[root] = HostForTests(root=root, daemon=self)
+        return self.sessions[root] if root else self
+
+    def session(self, root: str) -> HostForTests | None:
+        return self.sessions.get(root) if root else self
+
+    def client_left(self, root: str) -> None:
+        self.told.append(f"client left {root}")
 
     def state_as_json(self) -> str:
         return '{"sessions": []}'
@@ -279,7 +297,7 @@ def job_path(name: str) -> str:
 class Silent:
     """A bus side that nobody listens to, and a caller that nobody waits for."""
 
-    def announce(self, _: object) -> None:
+    def announce(self, _: object, __: str = "") -> None:
         pass
 
     def answer(self, _: object) -> None:

@@ -56,7 +56,7 @@ def test_other_spellings_of_a_name_are_not_found(element: str) -> None:
 
 
 @pytest.fixture
-def host() -> Host:
+def host() -> HostForTests:
     host = HostForTests()
     host.bus = Silent()
     host.define("web")
@@ -101,7 +101,7 @@ def test_where_there_is_nothing_there_is_only_the_peer(host: Host, path: str) ->
     ],
 )
 def test_introspection_leads_to_every_object(host: Host, path: str, children: list[str]) -> None:
-    root = ElementTree.fromstring(introspect(host, find(host, path)))
+    root = ElementTree.fromstring(introspect(find(host, path)))
     assert [node.attrib["name"] for node in root.findall("node")] == children
 
 
@@ -114,7 +114,7 @@ def test_introspection_leads_to_every_object(host: Host, path: str, children: li
     ],
 )
 def test_introspection_shows_the_interfaces_of_an_object_as_declared(host: Host, path: str, own: str) -> None:
-    root = ElementTree.fromstring(introspect(host, find(host, path)))
+    root = ElementTree.fromstring(introspect(find(host, path)))
     shown = {interface.attrib["name"]: interface for interface in root.findall("interface")}
     assert list(shown) == [own, interfaces.PROPERTIES, interfaces.INTROSPECTABLE]
     methods = {
@@ -133,4 +133,59 @@ def test_introspection_shows_the_interfaces_of_an_object_as_declared(host: Host,
 
 
 def test_a_path_above_objects_shows_no_interface(host: Host) -> None:
-    assert "<interface" not in introspect(host, find(host, objects.MANAGER_PATH + "/jobs"))
+    assert "<interface" not in introspect(find(host, objects.MANAGER_PATH + "/jobs"))
+
+
+# -- chroot sessions ----------------------------------------------------------------------------------------
+
+BOX = "/srv/my-box"
+BOX_PATH = "/com/ubuntu/Upstart/jobs/_2fsrv_2fmy_2dbox"
+
+
+@pytest.fixture
+def box(host: HostForTests) -> HostForTests:
+    """The session of a root directory, with a job that the daemon also has."""
+    box = host.enter_session(BOX)
+    box.define("web")
+    box.submit(inputs.StartJob("web", (), False, Silent()))
+    return box
+
+
+def test_the_jobs_of_a_chroot_session_are_below_its_root() -> None:
+    assert job_path("net/if", BOX) == f"{BOX_PATH}/net_2fif"
+    assert instance_path("net/if", "", BOX) == f"{BOX_PATH}/net_2fif/_"
+
+
+def test_the_objects_of_a_chroot_session_are_found_by_everybody(host: Host, box: Host) -> None:
+    for caller in (host, box):
+        job = find(caller, f"{BOX_PATH}/web")
+        assert (job.host, job.target, job.subject) == (box, box.engine.classes["web"], "web")
+        assert find(caller, f"{BOX_PATH}/web/_").target is box.engine.classes["web"].instances[""]
+        own = find(caller, job_path("web"))
+        assert (own.host, own.target) == (host, host.engine.classes["web"])
+
+
+def test_the_manager_is_that_of_the_caller_s_session(host: Host, box: Host) -> None:
+    assert find(host, objects.MANAGER_PATH).target is host
+    assert find(box, objects.MANAGER_PATH).target is box
+
+
+@pytest.mark.parametrize("path", [f"{BOX_PATH}x/web", f"{BOX_PATH}/nope", f"{BOX_PATH}/web/nope", f"{BOX_PATH}/_/_/_"])
+def test_in_a_chroot_session_nothing_is_where_nothing_was_made(host: Host, box: Host, path: str) -> None:
+    assert (find(box, path).target, find(box, path).interfaces) == (None, (interfaces.PEER,))
+
+
+@pytest.mark.parametrize(
+    ("path", "children"),
+    [
+        ("/", ["com"]),
+        ("/com/ubuntu/Upstart", ["jobs"]),
+        ("/com/ubuntu/Upstart/jobs", ["_2fsrv_2fmy_2dbox"]),
+        (BOX_PATH, ["web"]),
+        (f"{BOX_PATH}/web", ["_"]),
+        (f"{BOX_PATH}/web/_", []),
+    ],
+)
+def test_introspection_leads_a_chroot_session_to_its_own_jobs(box: Host, path: str, children: list[str]) -> None:
+    root = ElementTree.fromstring(introspect(find(box, path)))
+    assert [node.attrib["name"] for node in root.findall("node")] == children

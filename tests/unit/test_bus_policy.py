@@ -86,3 +86,35 @@ def test_a_job_named_like_a_format_is_named_as_it_is() -> None:
 def test_the_caller_is_asked_for_where_it_matters(member: interfaces.Member, matters: bool) -> None:
     assert policy.depends_on_the_caller(member, HostForTests(only_root_may_change=True)) == matters
     assert not policy.depends_on_the_caller(member, HostForTests())
+
+
+# -- chroot sessions ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("only_root_may_change", [True, False])
+@pytest.mark.parametrize("interface", [interfaces.JOB, interfaces.INSTANCE])
+def test_nobody_changes_the_jobs_of_another_session(interface: str, *, only_root_may_change: bool) -> None:
+    host = HostForTests(only_root_may_change=only_root_may_change)
+    refused = {}
+    for member in [member for member in policy.METHOD_RULES if member[0] == interface]:
+        try:
+            policy.check(policy.METHOD_RULES[member], 0, host, "web", is_foreign=True)
+        except PermissionDenied as why:
+            refused[member[1]] = why.message
+    names = {"Start", "Stop", "Restart"} | ({"Reload"} if interface == interfaces.INSTANCE else set())
+    assert refused == dict.fromkeys(names, "You do not have permission to modify job: web")
+
+
+def test_what_concerns_the_daemon_itself_has_no_effect_in_a_chroot_session() -> None:
+    assert {member[1] for member, rule in policy.METHOD_RULES.items() if not rule.in_chroot} == {
+        "NotifyDiskWriteable", "Restart", "GetState", "EndSession",
+        "SetEnv", "SetEnvList", "UnsetEnv", "UnsetEnvList", "ResetEnv",
+    }  # fmt: skip
+
+
+def test_process_1_does_not_refuse_what_has_no_effect_anyway() -> None:
+    host = HostForTests(only_root_may_change=True, is_pid_1=True)
+    rule = policy.METHOD_RULES[interfaces.MANAGER, "SetEnv"]
+    policy.check(rule, 0, host, in_chroot=True)
+    with pytest.raises(PermissionDenied, match="modify job environment"):
+        policy.check(rule, 1000, host, in_chroot=True)

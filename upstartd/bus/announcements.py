@@ -28,42 +28,45 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class _Signal:
-    """The signal that an announcement is: where it comes from, and its arguments."""
+    """The signal that an announcement is: where it comes from, and its arguments, given the root of its session."""
 
     member: Member
-    path: Callable[[Any], str]
-    arguments: Callable[[Any], list[Any]]
+    path: Callable[[Any, str], str]
+    arguments: Callable[[Any, str], list[Any]]
 
 
-def _manager_path(_: object) -> str:
+def _manager_path(_: object, __: str) -> str:
     return MANAGER_PATH
 
 
-def _job_path(of: effects.JobAdded | effects.JobRemoved | effects.InstanceAdded | effects.InstanceRemoved) -> str:
-    return job_path(of.job)
+def _job_path(
+    of: effects.JobAdded | effects.JobRemoved | effects.InstanceAdded | effects.InstanceRemoved, root: str
+) -> str:
+    return job_path(of.job, root)
 
 
 def _instance_path(
     of: effects.InstanceAdded | effects.InstanceRemoved | effects.GoalChanged | effects.StateChanged | effects.Failed,
+    root: str,
 ) -> str:
-    return instance_path(of.job, of.instance)
+    return instance_path(of.job, of.instance, root)
 
 
 SIGNAL_OF: dict[type, _Signal] = {
-    effects.JobAdded: _Signal((MANAGER, "JobAdded"), _manager_path, lambda of: [_job_path(of)]),
-    effects.JobRemoved: _Signal((MANAGER, "JobRemoved"), _manager_path, lambda of: [_job_path(of)]),
-    effects.EventEmitted: _Signal((MANAGER, "EventEmitted"), _manager_path, lambda of: [of.name, list(of.env)]),
-    Restarted: _Signal((MANAGER, "Restarted"), _manager_path, lambda _: []),
-    effects.InstanceAdded: _Signal((JOB, "InstanceAdded"), _job_path, lambda of: [_instance_path(of)]),
-    effects.InstanceRemoved: _Signal((JOB, "InstanceRemoved"), _job_path, lambda of: [_instance_path(of)]),
-    effects.GoalChanged: _Signal((INSTANCE, "GoalChanged"), _instance_path, lambda of: [of.goal.word]),
-    effects.StateChanged: _Signal((INSTANCE, "StateChanged"), _instance_path, lambda of: [of.state.word]),
-    effects.Failed: _Signal((INSTANCE, "Failed"), _instance_path, lambda of: [of.status]),
+    effects.JobAdded: _Signal((MANAGER, "JobAdded"), _manager_path, lambda *of: [_job_path(*of)]),
+    effects.JobRemoved: _Signal((MANAGER, "JobRemoved"), _manager_path, lambda *of: [_job_path(*of)]),
+    effects.EventEmitted: _Signal((MANAGER, "EventEmitted"), _manager_path, lambda of, _: [of.name, list(of.env)]),
+    Restarted: _Signal((MANAGER, "Restarted"), _manager_path, lambda *_: []),
+    effects.InstanceAdded: _Signal((JOB, "InstanceAdded"), _job_path, lambda *of: [_instance_path(*of)]),
+    effects.InstanceRemoved: _Signal((JOB, "InstanceRemoved"), _job_path, lambda *of: [_instance_path(*of)]),
+    effects.GoalChanged: _Signal((INSTANCE, "GoalChanged"), _instance_path, lambda of, _: [of.goal.word]),
+    effects.StateChanged: _Signal((INSTANCE, "StateChanged"), _instance_path, lambda of, _: [of.state.word]),
+    effects.Failed: _Signal((INSTANCE, "Failed"), _instance_path, lambda of, _: [of.status]),
 }
 
 
-def signal_of(announcement: Announcement | Restarted) -> bytes:
-    """The signal, as bytes for every connection."""
+def signal_of(announcement: Announcement | Restarted, root: str = "") -> bytes:
+    """The signal, as bytes for every connection. `root` is the root directory of the session that it is from."""
     signal = SIGNAL_OF[type(announcement)]
     return encode_signal(
-        signal.path(announcement), *signal.member, SIGNALS[signal.member], signal.arguments(announcement))
+        signal.path(announcement, root), *signal.member, SIGNALS[signal.member], signal.arguments(announcement, root))

@@ -26,10 +26,11 @@ _FIRST_FREE_DESCRIPTOR = 10
 class Call:
     """One call from one client. It may outlive its connection; answering it then does nothing.
 
-    `uid` is the user who calls, None where that is not known; `output` the type of what the method gives.
+    `uid` is the user who calls, None where that is not known; `root` the root directory of the chroot session that the
+    call comes from, if it comes from one; `output` the type of what the method gives.
     """
 
-    __slots__ = ("_connection", "_destination", "_reply_is_expected", "_serial", "is_answered", "output", "uid")
+    __slots__ = ("_connection", "_destination", "_reply_is_expected", "_serial", "is_answered", "output", "root", "uid")
 
     def __init__(self, connection: Connection, message: Message, uid: int | None) -> None:
         self._connection = connection
@@ -40,6 +41,7 @@ class Call:
         self.is_answered = False
         self.output = ""
         self.uid = uid
+        self.root = connection.root
 
     def reply(self, value: Any = None) -> None:
         """Answer with what the method gives: a value of its `output` type, or nothing where it has none."""
@@ -58,7 +60,7 @@ class Call:
 
 
 class Request:
-    """What a handler gets: the call, what it was made to, and the rest of the daemon."""
+    """What a handler gets: the call, what it was made to, and whose jobs are there."""
 
     __slots__ = ("call", "host", "message", "node")
 

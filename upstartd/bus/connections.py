@@ -50,13 +50,14 @@ class Connection:
     """One connection, from the moment its socket is there. The owner hears of its end, if it does not end it itself.
 
     `sock` is non-blocking and becomes the connection's. `uid` is the user on the other side of a private
-    connection; None on a bus, where each message has its own sender. `message_limit` is the longest message
-    taken, in bytes.
+    connection; None on a bus, where each message has its own sender. `root` is that user's root directory, if it is
+    another than the daemon's. `message_limit` is the longest message taken, in bytes.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, handshake: Handshake, owner: Owner,
-                 message_limit: int, uid: int | None = None) -> None:
+                 message_limit: int, uid: int | None = None, root: str = "") -> None:
         self.uid = uid
+        self.root = root
         self.is_closed = False
         self._loop = loop
         self._sock = sock

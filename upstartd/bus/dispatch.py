@@ -21,13 +21,13 @@ from upstartd.bus.methods import HANDLERS, LATER
 from upstartd.bus.objects import find
 from upstartd.bus.policy import FREE, METHOD_RULES, Rule
 from upstartd.bus.wire import Kind, MalformedMessage
-from upstartd.errors import InternalError, LimitsExceeded, UpstartdError
+from upstartd.errors import InternalError, LimitsExceeded, PermissionDenied, UpstartdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from upstartd.bus.connections import Connection
-    from upstartd.bus.host import Host
+    from upstartd.bus.host import DaemonHost
     from upstartd.bus.wire import Message
 
 # Calls to these, on any object, come from somebody who may just have written a job file (design, 33).
@@ -55,16 +55,16 @@ _METHODS = {
 
 
 class Dispatcher:
-    """Answers method calls on behalf of `host`."""
+    """Answers method calls on behalf of `daemon`."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._log = host.log
+    def __init__(self, daemon: DaemonHost) -> None:
+        self._daemon = daemon
+        self._log = daemon.log
         self._unfinished: set[asyncio.Task[None]] = set()
 
     def depends_on_the_caller(self, message: Message) -> bool:
         """Whether `handle` needs to know the user who sent this message."""
-        return policy.depends_on_the_caller((message.interface or "", message.member or ""), self._host)
+        return policy.depends_on_the_caller((message.interface or "", message.member or ""), self._daemon)
 
     def handle(self, connection: Connection, message: Message, uid: int | None) -> None:
         """Carry out a method call, or ignore what is none, and close the descriptors that came with it.
@@ -93,14 +93,17 @@ class Dispatcher:
     def _carry_out(self, call: Call, message: Message) -> Any:
         """Everything up to and including the handler; gives what that gives."""
         assert message.path is not None, "a method call has a path"
+        caller = self._daemon.enter_session(call.root)
         if message.member in _TAKE_IN_FILE_CHANGES:
-            self._host.take_in_file_changes()
-        node = find(self._host, message.path)
-        request = Request(call, self._host, message, node)
+            caller.take_in_file_changes()
+        node = find(caller, message.path)
+        request = Request(call, node.host, message, node)
         method = self._method(node.interfaces, message)
         if method is None:
             raise request.no_such_method()
-        policy.check(method.rule, call.uid, self._host, node.subject)
+        in_chroot = bool(call.root)
+        policy.check(method.rule, call.uid, self._daemon, node.subject,
+                     in_chroot=in_chroot, is_foreign=node.host is not caller)
         if message.signature != method.signature:
             raise request.invalid_arguments()
         if method.rule is FREE and len(message.body) > _FREE_ARGUMENTS_LIMIT:
@@ -109,6 +112,11 @@ class Dispatcher:
             arguments = message.values()
         except MalformedMessage:
             raise request.invalid_arguments() from None
+        if in_chroot and method.rule is not None and not method.rule.in_chroot:
+            self._log.warn(f"Ignoring {message.member} request from chroot session")
+            if method.output:  # for which there is no value
+                raise PermissionDenied(f"You do not have permission to {method.rule.privilege}")
+            return None
         call.output = method.output
         return method.handler(request, node.target, *arguments)
 

@@ -1,6 +1,7 @@
 """What the bus side asks of the rest of the daemon: the one interface between them.
 
-daemon.py implements it; tests of the bus bring their own. Nothing in `upstartd/bus/` imports the daemon.
+daemon.py and chroot_session.py implement it; tests of the bus bring their own. Nothing in `upstartd/bus/` imports the
+daemon.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
 
 
 class Host(Protocol):
-    """The daemon, as a method call sees it."""
+    """Jobs that belong together, as a method call sees them: the daemon's own, or those of a chroot session."""
 
+    root: str  # the root directory of the chroot session; "" for the daemon's own
     engine: Engine  # to be read; it is changed only by submit()
     log: Log
-    is_pid_1: bool
-    only_root_may_change: bool  # a system instance that runs as root and not in user mode
+
+    @property
+    def daemon(self) -> DaemonHost:
+        """The daemon that these are jobs of."""
 
     def submit(self, what: Input) -> None:
         """Hand an input to the engine and carry out what follows, replies included."""
@@ -29,6 +33,23 @@ class Host(Protocol):
 
     def reload_configuration(self) -> None:
         """Read every job directory again."""
+
+
+class DaemonHost(Host, Protocol):
+    """The daemon with its own jobs."""
+
+    is_pid_1: bool
+    only_root_may_change: bool  # a system instance that runs as root and not in user mode
+
+    def enter_session(self, root: str) -> Host:
+        """The jobs of callers whose root directory is `root`, which are read now if this is the first call from
+        there; the daemon's own where `root` is empty."""
+
+    def session(self, root: str) -> Host | None:
+        """The same if it is there already, whoever asks."""
+
+    def client_left(self, root: str) -> None:
+        """A private client whose root directory is `root`, which is not empty, has gone."""
 
     def state_as_json(self) -> str:
         """The daemon's whole state, for GetState."""

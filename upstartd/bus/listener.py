@@ -17,6 +17,7 @@ from upstartd.bus.connections import Connection
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from upstartd.bus.connections import Owner
     from upstartd.bus.wire import Message
@@ -39,15 +40,17 @@ _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 class PrivateListener:
     """Listens on the abstract socket `name` for the users `allowed_uids`; hands their connections to `owner`.
 
-    Raises OSError where the socket cannot be had.
+    `find_root` tells the root directory of a peer, "" being the daemon's, or raises OSError: then the peer is not let
+    in. None: it does not matter. Raises OSError where the socket cannot be had.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, name: str, allowed_uids: frozenset[int], owner: Owner,
-                 log: Log) -> None:
+                 log: Log, find_root: Callable[[socket.socket], str] | None = None) -> None:
         self._loop = loop
         self._log = log
         self._allowed_uids = allowed_uids
         self._owner = owner
+        self._find_root = find_root
         self._guid = os.urandom(16).hex()
         self._pending: dict[Connection, None] = {}  # in the order in which they came
         self._clients: set[Connection] = set()
@@ -84,15 +87,17 @@ class PrivateListener:
         _, uid, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid not in self._allowed_uids or len(self._clients) >= _CLIENTS_LIMIT:
             # Anybody can connect to an abstract socket. Those who may not must not cost anything, so they are
-            # not even asked who they are; a client that is quick hears why.
-            try:
-                sock.send(b"REJECTED\r\n")
-            except OSError:
-                pass  # it has gone already
-            finally:
-                sock.close()
+            # not even asked who they are.
+            _reject(sock)
             return
-        connection = Connection(self._loop, sock, ServerHandshake(uid, self._guid), self, MESSAGE_LIMIT, uid)
+        try:
+            root = self._find_root(sock) if self._find_root is not None else ""
+        except OSError as why:
+            # Somebody of whom nobody knows whose jobs are theirs could do anything to those of the daemon.
+            self._log.warn(f"cannot let a private client in, as its root directory cannot be told: {why.strerror}")
+            _reject(sock)
+            return
+        connection = Connection(self._loop, sock, ServerHandshake(uid, self._guid), self, MESSAGE_LIMIT, uid, root)
         self._pending[connection] = None
         if len(self._pending) > _PENDING_LIMIT:
             oldest = next(iter(self._pending))
@@ -126,3 +131,13 @@ class PrivateListener:
             connection.close()
         self._pending.clear()
         self._clients.clear()
+
+
+def _reject(sock: socket.socket) -> None:
+    """Hang up. A client that is quick hears why."""
+    try:
+        sock.send(b"REJECTED\r\n")
+    except OSError:
+        pass  # it has gone already
+    finally:
+        sock.close()

@@ -55,19 +55,19 @@ def _reload_configuration(_: Request, host: Host) -> None:
 def _get_job_by_name(_: Request, host: Host, name: str) -> ObjectPath:
     if not name:
         raise InvalidArgs("Name may not be empty string")
-    return job_path(host.engine.job_class(name).name)
+    return job_path(host.engine.job_class(name).name, host.root)
 
 
 def _get_all_jobs(_: Request, host: Host) -> list[ObjectPath]:
-    return [job_path(name) for name in host.engine.classes]
+    return [job_path(name, host.root) for name in host.engine.classes]
 
 
 def _get_state(_: Request, host: Host) -> str:
-    return host.state_as_json()
+    return host.daemon.state_as_json()
 
 
 def _restart_daemon(_: Request, host: Host) -> Later:
-    host.restart()
+    host.daemon.restart()
     return LATER
 
 
@@ -117,11 +117,11 @@ def _reset_env(request: Request, host: Host, job_details: list[str]) -> Later:
 
 
 def _notify_disk_writeable(_: Request, host: Host) -> None:
-    host.disk_is_writeable()
+    host.daemon.disk_is_writeable()
 
 
 async def _notify_dbus_address(_: Request, host: Host, address: str) -> None:
-    await host.notify_dbus_address(address)
+    await host.daemon.notify_dbus_address(address)
 
 
 def _notify_cgroup_manager_address(_: Request, host: Host, address: str) -> None:
@@ -129,7 +129,7 @@ def _notify_cgroup_manager_address(_: Request, host: Host, address: str) -> None
 
 
 def _end_session(request: Request, host: Host) -> Later | None:
-    if host.is_pid_1:
+    if host.daemon.is_pid_1:
         return None
     host.submit(inputs.EndSession("logout", request.call))
     return LATER
@@ -138,16 +138,20 @@ def _end_session(request: Request, host: Host) -> Later | None:
 # -- jobs -----------------------------------------------------------------------------------------------------
 
 
+def _instance_path(request: Request, instance: Instance) -> ObjectPath:
+    return instance_path(instance.job_class.name, instance.name, request.host.root)
+
+
 def _get_instance(request: Request, job: JobClass, env: list[str]) -> ObjectPath:
-    return instance_path(job.name, request.host.engine.find_instance(job.name, env).name)
+    return _instance_path(request, request.host.engine.find_instance(job.name, env))
 
 
 def _get_instance_by_name(request: Request, job: JobClass, name: str) -> ObjectPath:
-    return instance_path(job.name, request.host.engine.instance_by_name(job.name, name).name)
+    return _instance_path(request, request.host.engine.instance_by_name(job.name, name))
 
 
-def _get_all_instances(_: Request, job: JobClass) -> list[ObjectPath]:
-    return [instance_path(job.name, name) for name in job.instances]
+def _get_all_instances(request: Request, job: JobClass) -> list[ObjectPath]:
+    return [_instance_path(request, instance) for instance in job.instances.values()]
 
 
 def _start_job(request: Request, job: JobClass, env: list[str], wait: bool) -> Later:
@@ -212,7 +216,7 @@ def _set_property(request: Request, target: Target, interface_name: str, propert
         raise request.no_such_method()
     if not declared.writable:
         raise ReadOnlyProperty(f"The {property_name} property is read-only")
-    policy.check(policy.SET_RULES.get((interface, property_name)), request.call.uid, request.host)
+    policy.check(policy.SET_RULES.get((interface, property_name)), request.call.uid, request.host.daemon)
     if value.signature != declared.signature:
         raise InvalidArgs(f"Invalid arguments to {property_name} property")
     SETTERS[interface, property_name](request.host, value.value)
@@ -227,7 +231,7 @@ def _get_all_properties(request: Request, target: Target, interface_name: str) -
 
 
 def _introspect(request: Request, _: Target | None) -> str:
-    return introspect(request.host, request.node)
+    return introspect(request.node)
 
 
 def _ping(_: Request, __: Target | None) -> None:

@@ -1,7 +1,9 @@
 """Objects by their paths: names in paths, what is where, and what introspection says of it.
 
 Nothing is exported: a path is taken apart and looked up when a call comes for it, so 5,000 jobs cost nothing here.
-Source: lifecycle specification, section 1; events specification, "Standard interfaces"; design, 8.
+The jobs of a chroot session are below its root directory, which is one element. Its first character is a slash, and no
+job's name begins with that, so such paths are never those of an instance. Source: lifecycle specification, section 1;
+events specification, "Standard interfaces"; runtime specification, 11; design, 8.
 """
 
 from __future__ import annotations
@@ -40,10 +42,11 @@ _DOCTYPE = (
 class Node:
     """What is at a path.
 
-    `target` is the object, None where there are only objects below. `interfaces` are those it has, its own first.
-    `subject` is how messages name a job or instance.
+    `host` has the jobs there; `target` is the object, None where there are only objects below. `interfaces` are those
+    it has, its own first. `subject` is how messages name a job or instance.
     """
 
+    host: Host
     path: str
     target: Target | None
     interfaces: tuple[str, ...]
@@ -69,51 +72,71 @@ def unescape(element: str) -> str | None:
     return name if escape(name) == element else None
 
 
-def job_path(job: str) -> str:
+def _jobs_path(root: str) -> str:
+    """What is above the jobs of the session with this root directory, "" being the daemon's own."""
+    return f"{_JOBS_PATH}/{escape(root)}" if root else _JOBS_PATH
+
+
+def job_path(job: str, root: str = "") -> str:
     """Where a job is."""
-    return f"{_JOBS_PATH}/{escape(job)}"
+    return f"{_jobs_path(root)}/{escape(job)}"
 
 
-def instance_path(job: str, instance: str) -> str:
+def instance_path(job: str, instance: str, root: str = "") -> str:
     """Where an instance of a job is."""
-    return f"{_JOBS_PATH}/{escape(job)}/{escape(instance)}"
+    return f"{_jobs_path(root)}/{escape(job)}/{escape(instance)}"
 
 
-def find(host: Host, path: str) -> Node:
-    """What is at `path`. Where there is nothing, a node without an object, with what any path answers to."""
+def find(caller: Host, path: str) -> Node:
+    """What is at `path` for a caller whose jobs those of `caller` are; those of others are there as well.
+
+    Where there is nothing, a node without an object, with what any path answers to.
+    """
     if path == MANAGER_PATH:
-        return Node(path, host, (interfaces.MANAGER, *_STANDARD))
+        return Node(caller, path, caller, (interfaces.MANAGER, *_STANDARD))
     if path.startswith(_JOBS_PATH + "/"):
         names = [unescape(element) for element in path[len(_JOBS_PATH) + 1 :].split("/")]
-        try:
-            match names:
-                case [str(job)]:
-                    return Node(path, host.engine.job_class(job), (interfaces.JOB, *_STANDARD), job)
-                case [str(job), str(instance)]:
-                    found = host.engine.instance_by_name(job, instance)
-                    return Node(path, found, (interfaces.INSTANCE, *_STANDARD), found.title)
-        except (UnknownJob, UnknownInstance):
-            pass  # as of a path that never was
+        root = names[0] if names[0] and names[0].startswith("/") else ""
+        host = caller.daemon.session(root)
+        if host is not None:
+            return _find_job(host, path, names[1:] if root else names)
     elif path == "/" or (path and f"{_JOBS_PATH}/".startswith(path + "/")):
-        return Node(path, None, (interfaces.INTROSPECTABLE, interfaces.PEER))
-    return Node(path, None, (interfaces.PEER,))
+        return Node(caller, path, None, (interfaces.INTROSPECTABLE, interfaces.PEER))
+    return Node(caller, path, None, (interfaces.PEER,))
 
 
-def introspect(host: Host, node: Node) -> str:
+def _find_job(host: Host, path: str, names: list[str | None]) -> Node:
+    """What is at `path`, which ends in these names below the jobs of `host`."""
+    try:
+        match names:
+            case []:
+                return Node(host, path, None, (interfaces.INTROSPECTABLE, interfaces.PEER))
+            case [str(job)]:
+                return Node(host, path, host.engine.job_class(job), (interfaces.JOB, *_STANDARD), job)
+            case [str(job), str(instance)]:
+                found = host.engine.instance_by_name(job, instance)
+                return Node(host, path, found, (interfaces.INSTANCE, *_STANDARD), found.title)
+    except (UnknownJob, UnknownInstance):
+        pass  # as of a path that never was
+    return Node(host, path, None, (interfaces.PEER,))
+
+
+def introspect(node: Node) -> str:
     """The introspection data of a node: its interfaces but Peer, and its children."""
     described = [interfaces.DESCRIPTIONS[name] for name in node.interfaces if name != interfaces.PEER]
     if node.target is None:
         described = []  # a path above objects lists children only
-    children = [f'  <node name="{child}"/>\n' for child in _children(host, node)]
+    children = [f'  <node name="{child}"/>\n' for child in _children(node)]
     return "".join([_DOCTYPE, "<node>\n", *described, *children, "</node>\n"])
 
 
-def _children(host: Host, node: Node) -> Iterable[str]:
-    if node.path == _JOBS_PATH:
-        return map(escape, host.engine.classes)
+def _children(node: Node) -> Iterable[str]:
+    above_jobs = _jobs_path(node.host.root)
+    if node.path == above_jobs:
+        return map(escape, node.host.engine.classes)
     if interfaces.JOB in node.interfaces:
         return map(escape, node.target.instances)  # type: ignore[union-attr]  # what has that interface is a job
     if interfaces.INSTANCE in node.interfaces:
         return ()
     above = node.path.rstrip("/") + "/"
-    return [f"{_JOBS_PATH}/"[len(above) :].partition("/")[0]]
+    return [above_jobs[len(above) :].partition("/")[0]]

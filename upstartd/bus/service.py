@@ -20,18 +20,19 @@ from upstartd.errors import LimitsExceeded
 if TYPE_CHECKING:
     from upstartd.bus.bus_keeper import BusKind
     from upstartd.bus.connections import Connection
-    from upstartd.bus.host import Host
+    from upstartd.bus.host import DaemonHost
     from upstartd.bus.wire import Message
     from upstartd.engine.effects import Announcement, ReplyError, UpdateActivationEnvironment
 
 
 class BusService:
-    """Serves `host` on its own socket and on a message bus, or on either, or on neither. Needs a running loop."""
+    """Serves `daemon` on its own socket and on a message bus, or on either, or on neither. Needs a running loop."""
 
-    def __init__(self, host: Host) -> None:
-        self._log = host.log
+    def __init__(self, daemon: DaemonHost) -> None:
+        self._daemon = daemon
+        self._log = daemon.log
         self._loop = asyncio.get_running_loop()
-        self._dispatcher = Dispatcher(host)
+        self._dispatcher = Dispatcher(daemon)
         self._listener: PrivateListener | None = None
         self._keeper: BusKeeper | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -39,9 +40,17 @@ class BusService:
 
     # -- ways in ----------------------------------------------------------------------------------------------
 
-    def listen_private(self, name: str, allowed_uids: frozenset[int]) -> None:
-        """Listen on the abstract socket `name` for these users. Raises OSError where it cannot be had."""
-        self._listener = PrivateListener(self._loop, name, allowed_uids, self, self._log)
+    def listen_private(self, name: str, allowed_uids: frozenset[int], *, chroot_sessions: bool = False) -> None:
+        """Listen on the abstract socket `name` for these users. Raises OSError where it cannot be had.
+
+        With `chroot_sessions` clients in another root directory are told apart.
+        """
+        find_root = None
+        if chroot_sessions:
+            from upstartd.bus import peer_root  # nobody else needs it
+
+            find_root = peer_root.find
+        self._listener = PrivateListener(self._loop, name, allowed_uids, self, self._log, find_root)
 
     async def connect_bus(self, address: str, kind: BusKind, *, keep_trying: bool = False) -> None:
         """Get onto the bus at `address`; do nothing if the daemon is on a bus already.
@@ -76,21 +85,28 @@ class BusService:
 
     # -- what comes out of the engine -------------------------------------------------------------------------
 
-    def announce(self, announcement: Announcement | Restarted) -> None:
-        """Send the signal to everybody."""
-        if not self._connections:
-            return
-        try:
-            signal = signal_of(announcement)
-        except LimitsExceeded as why:
-            self._log.warn(f"cannot announce {type(announcement).__name__}: {why.message}")
-            return
-        for connection in list(self._connections):  # one that does not read may leave on the way
-            connection.send(signal)
+    def announce(self, announcement: Announcement, root: str = "") -> None:
+        """Send the signal to everybody whose session this is about: the one with that root directory."""
+        self._send_signal(announcement, root, [one for one in self._connections if one.root == root])
 
     def announce_restart(self) -> None:
         """Tell everybody that the daemon is back after executing itself anew."""
-        self.announce(Restarted())
+        self._send_signal(Restarted(), "", list(self._connections))
+
+    def _send_signal(self, announcement: Announcement | Restarted, root: str, receivers: list[Connection]) -> None:
+        if not receivers:
+            return
+        try:
+            signal = signal_of(announcement, root)
+        except LimitsExceeded as why:
+            self._log.warn(f"cannot announce {type(announcement).__name__}: {why.message}")
+            return
+        for connection in receivers:
+            connection.send(signal)
+
+    def has_clients(self, root: str) -> bool:
+        """Whether there are private clients with that root directory."""
+        return any(connection.root == root for connection in self._connections)
 
     @staticmethod
     def answer(effect: Reply | ReplyError) -> None:
@@ -100,7 +116,7 @@ class BusService:
         if not isinstance(effect, Reply):
             call.error(effect.error)
         elif isinstance(effect.value, InstanceRef):
-            call.reply(instance_path(effect.value.job, effect.value.instance))
+            call.reply(instance_path(effect.value.job, effect.value.instance, call.root))
         else:
             call.reply(effect.value)
 
@@ -149,6 +165,8 @@ class BusService:
         self._detach(connection)
         if ours:
             self._log.warn(f"Private client dropped: {reason}")
+        if connection.root:
+            self._daemon.client_left(connection.root)
 
     def _attach(self, connection: Connection) -> None:
         self._connections[connection] = None

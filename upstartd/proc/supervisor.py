@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from upstartd.engine.effects import KillLeftovers, KillProcess, ReloadProcess, Spawn
-    from upstartd.engine.inputs import Input
+    from upstartd.engine.inputs import ProcessNews
     from upstartd.log import Log
     from upstartd.proc.control_groups import ControlGroups
     from upstartd.proc.job_logs import JobLogs
@@ -111,7 +111,7 @@ class Supervisor:
     """
 
     def __init__(
-        self, kernel: Kernel, *, deliver: Callable[[Input], None], log: Log, loop: Loop,
+        self, kernel: Kernel, *, deliver: Callable[[ProcessNews], None], log: Log, loop: Loop,
         umask: int | None = 0o022, directory: str | None = "/", console: Console = Console.LOG, debug: bool = False,
         logs: JobLogs | None = None, control_groups: ControlGroups | None = None, apparmor: bool = False,
         login_records: LoginRecords | None = None,
@@ -125,7 +125,7 @@ class Supervisor:
         self._login_records = login_records
         self._control_groups = control_groups
         self._spawner = Spawner(kernel, self._defaults, logs, control_groups)
-        self._happenings: deque[Input] = deque()  # to be delivered
+        self._happenings: deque[ProcessNews] = deque()  # to be delivered
         self._processes: dict[tuple[int, ProcessName], Process] = {}
         self._by_pid: dict[int, Process] = {}
         self._postponed: dict[tuple[int, ProcessName], tuple[Spawn, Timer]] = {}

@@ -9,13 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upstartd.engine.snapshot import EngineState
 from upstartd.log import Priority
 from upstartd.proc.job_logs import JobLogsState  # noqa: TC001 - codec.py reads the annotations
 from upstartd.proc.supervisor import SupervisorState  # noqa: TC001 - codec.py reads the annotations
 from upstartd.state.codec import DecodeError, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 VERSION = 1
 
@@ -48,12 +51,17 @@ class DaemonState:
         return [one for job_class in self.engine.job_classes for one in job_class.jobs]
 
 
-def to_json(state: DaemonState, conf_sources: list[dict[str, object]]) -> str:
-    """The state as text. `conf_sources` are the job directories as JobSources.describe() gives them, for readers."""
+def to_json(
+    state: DaemonState, conf_sources: list[dict[str, object]], sessions: Sequence[dict[str, object]] = ()
+) -> str:
+    """The state as text.
+
+    The job directories, as JobSources.describe() gives them, and the chroot sessions are in it for readers only.
+    """
     return json.dumps(
         {
             "version": VERSION,
-            "sessions": [],
+            "sessions": list(sessions),
             "control_bus_address": state.bus_address,
             **encode(state.engine),
             "conf_sources": conf_sources,
