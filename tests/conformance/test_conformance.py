@@ -20,13 +20,6 @@ CLIENTS = ["--daemon", str(PROGRAMS / "upstartd"), "--clients", str(PROGRAMS)]
 AREAS = ("config", "events", "lifecycle", "clients", "runtime")
 # What is not there yet, and the scenarios that need it.
 MISSING = {
-    "the output of jobs in log files": """
-        config/last-wins runtime/env_system runtime/log_after_exit runtime/log_append runtime/log_console_none
-        runtime/log_deleted runtime/log_directory_late runtime/log_format runtime/log_large runtime/log_names
-        runtime/log_unflushed runtime/process_limits runtime/process_session runtime/process_setuid
-        runtime/process_shell runtime/process_umask_chdir runtime/reexec_callers runtime/reexec_services
-        runtime/reexec_settings runtime/spawn_missing_chdir runtime/spawn_shell_missing_program
-        runtime/user_environment runtime/user_no_inherit runtime/user_override""",
     "the System V tools": "clients/sysv_tools",
 }
 NOT_YET = {name: what for what, names in MISSING.items() for name in names.split()}
