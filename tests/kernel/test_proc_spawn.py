@@ -90,6 +90,12 @@ def test_a_process_without_settings_is_started_without_a_fork() -> None:
     assert closed(kernel) == {102}
 
 
+def test_a_process_without_a_script_gets_the_standard_descriptors_alone() -> None:
+    kernel, starts = spawner(find_quick=b"/one/program")
+    starts.start(spawn_effect())
+    assert kernel.named("start_quick")[0][4] == [(NULL, 0), (NULL, 1), (NULL, 2)]
+
+
 def test_the_program_for_that_is_looked_for_in_the_job_s_path() -> None:
     kernel, starts = spawner()
     starts.start(spawn_effect())
