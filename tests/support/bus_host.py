@@ -158,8 +158,10 @@ class Served:
     An exception that reaches the loop fails the test that caused it.
     """
 
-    def __init__(self, host: HostForTests | None = None, *, uids: frozenset[int] | None = None) -> None:
+    def __init__(self, host: HostForTests | None = None, *, uids: frozenset[int] | None = None,
+                 chroot_sessions: bool = False) -> None:
         self.host = host or HostForTests()
+        self._chroot_sessions = chroot_sessions
         self.name = f"/com/ubuntu/upstart-tests/{os.getpid()}/{next(_numbers)}"
         self._uids = frozenset({os.getuid()}) if uids is None else uids
         self._thread = threading.Thread(target=self._run, name=self.name)
@@ -187,7 +189,7 @@ class Served:
         self.loop.set_exception_handler(lambda _, context: self._escaped.append(context))
         self._end: asyncio.Future[None] = self.loop.create_future()
         self.service = self.host.bus = BusService(self.host)
-        self.service.listen_private(self.name, self._uids)
+        self.service.listen_private(self.name, self._uids, chroot_sessions=self._chroot_sessions)
         self._begun.set()
         await self._end
         self.service.close()
@@ -207,7 +209,7 @@ class Served:
 
     def client(self, *, enable_fds: bool = False) -> Client:
         """A client on the private socket."""
-        return Client(_Peer(prep_socket("\0" + self.name, enable_fds, LIMIT), enable_fds))
+        return Client.on_socket(self.name, enable_fds=enable_fds)
 
 
 class _Peer(DBusConnection):  # type: ignore[misc]  # jeepney has no annotations
@@ -235,6 +237,11 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.connection.close()
+
+    @classmethod
+    def on_socket(cls, name: str, *, enable_fds: bool = False) -> Client:
+        """A client on the private socket of that abstract name."""
+        return cls(_Peer(prep_socket("\0" + name, enable_fds, LIMIT), enable_fds))
 
     @classmethod
     def on_bus(cls, address: str, *, enable_fds: bool = False) -> Client:
