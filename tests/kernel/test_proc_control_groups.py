@@ -20,13 +20,13 @@ from support.scripted_kernel import (
     refusal,
     spawn_effect,
 )
-from upstartd.conf.model import Console, ControlGroup, ProcessName
+from upstartd.conf.model import Console, ControlGroup, Expect, ProcessName
 from upstartd.engine.effects import KillProcess
 from upstartd.engine.inputs import ProcessEnded
 from upstartd.log import Priority
 from upstartd.proc import control_group_trees as trees
 from upstartd.proc.control_group_keys import ControlGroupError
-from upstartd.proc.control_groups import RETRY_AFTER, ControlGroups, enter, make, own_name
+from upstartd.proc.control_groups import RETRY_AFTER, ControlGroups, ControlGroupsState, enter, make, own_name
 from upstartd.proc.kernel import ProcessStat
 from upstartd.proc.setup import Defaults
 from upstartd.proc.spawn import OutOfResources, Spawner
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from upstartd.engine.effects import Spawn
     from upstartd.engine.inputs import Input
     from upstartd.proc.control_group_trees import Tree
-    from upstartd.proc.control_groups import ControlGroupsState
 
 DEFAULTS = Defaults(Console.LOG, 0o022, "/", debug=False)
 SILENT = RecordedLog(Priority.DEBUG)
@@ -95,7 +94,7 @@ def test_a_daemon_that_made_room_for_others_is_not_below_its_own_place() -> None
     ],
 )
 def test_a_tree_that_the_daemon_has_no_place_in_is_none(own: str, mounts: str) -> None:
-    assert found(own, mounts, "/cg") == []
+    assert found(own, mounts, "/cg", "/cgium") == []
 
 
 def test_a_tree_of_version_1_is_for_the_controllers_that_it_is_mounted_with() -> None:
@@ -230,6 +229,22 @@ def test_a_group_below_another_is_in_both() -> None:
     assert stage.groups_of(pid) == ["/cg/pool/one/deep"]
     assert stage.groups.files["/cg/pool"]["memory.max"] == "5M\n"
     assert stage.groups.files["/cg/pool/one"]["cgroup.subtree_control"] == "cpu"
+    assert stage.groups.still_open() == []
+
+
+def test_groups_that_do_not_go_together_are_not_even_made() -> None:
+    stage = Stage(unified("memory"))
+    stage.refused(memory("a"), memory("b"))
+    assert stage.groups.made() == []
+
+
+def test_a_controller_that_is_handed_down_already_is_not_asked_for_again() -> None:
+    groups = unified("memory")
+    groups.make("/cg/upstart")
+    groups.files["/cg"]["cgroup.subtree_control"] = groups.files["/cg/upstart"]["cgroup.subtree_control"] = "memory"
+    stage = Stage(groups)
+    stage.start(memory(key=None))
+    assert groups.kernel.named("write_text") == []
 
 
 def test_what_every_group_of_version_2_has_needs_no_controller() -> None:
@@ -253,6 +268,10 @@ def test_a_group_of_version_1_has_processors_and_memory_from_the_one_above() -> 
     assert groups.files["/cg/cpuset/upstart"]["cpuset.cpus"] == "0-3\n"
     assert groups.files["/cg/cpuset/upstart/web"]["cpuset.cpus"] == "1\n"
     assert groups.files["/cg/cpuset/upstart/web"]["cpuset.mems"] == "0\n"
+    groups.files["/cg/cpuset/upstart"]["cpuset.cpus"] = "1-2\n"
+    stage.start(ControlGroup("cpuset"))
+    assert groups.files["/cg/cpuset/upstart"]["cpuset.cpus"] == "1-2\n"
+    assert groups.files["/cg/cpuset/upstart/web"]["cpuset.cpus"] == "1\n"
 
 
 @pytest.mark.parametrize(
@@ -283,6 +302,8 @@ def test_a_process_without_a_user_of_its_own_is_given_nothing() -> None:
         ([memory("a/../../up")], "'a/../../up' is no name for a group"),
         ([memory("/")], "'/' is no name for a group"),
         ([memory("$EMPTY")], "'' is no name for a group"),
+        ([memory("./")], "'./' is no name for a group"),
+        ([memory("a\0b")], "'a\\x00b' is no name for a group"),
         ([memory(), memory("other")], "a process cannot be both in /cg/other and in /cg/upstart/web"),
         ([memory("a"), memory("a-b"), memory("a/b")], "a process cannot be both in /cg/a/b and in /cg/a-b"),
         ([memory(key="swappiness")], "/cg/upstart/web, of cgroup version 2, has no memory.swappiness"),
@@ -464,6 +485,7 @@ def test_the_security_process_joins_no_group() -> None:
     groups = unified("memory", find_quick=None)
     assert set_up(groups, memory(), process=ProcessName.SECURITY) is None
     assert groups.made() == []
+    assert groups.kernel.named("read_text") == []
 
 
 @pytest.mark.parametrize(
@@ -496,6 +518,9 @@ def test_a_group_that_cannot_be_entered_fails_the_spawn() -> None:
 
     groups.kernel.answers["write"] = write
     assert set_up(groups, memory()) == "unable to enter cgroup: /cg/upstart/web: Device or resource busy"
+    groups.kernel.answers["read"] = bytes([errno.EPERM])  # to be traced
+    groups.kernel.written.clear()
+    assert set_up(groups, memory(), expect=Expect.FORK) == "unable to set trace: Operation not permitted"
 
 
 def test_a_lack_of_descriptors_for_it_is_a_passing_thing() -> None:
@@ -683,6 +708,7 @@ def test_a_group_above_one_in_use_goes_after_that() -> None:
     assert stage.groups.made() == ["/cg/pool", "/cg/pool/inner"]
     stage.end(inner, instance=2)
     assert stage.groups.made() == []
+    assert stage.control_groups.take_state() == ControlGroupsState()
 
 
 def test_what_a_job_leaves_behind_keeps_its_group() -> None:
@@ -758,8 +784,7 @@ def test_a_group_that_may_not_be_removed_is_told_of_once() -> None:
     stage.groups.kernel.answers["remove_directory"] = refusal(errno.EACCES)
     stage.end(pid)
     assert stage.log == ["init: cannot remove the control group /cg/upstart/web: Permission denied"]
-    stage.end()
-    assert len(stage.log) == 1
+    assert stage.control_groups.take_state() == ControlGroupsState()
     assert stage.loop.timers == []
 
 
@@ -805,4 +830,19 @@ def test_a_group_that_was_emptied_in_between_goes_at_once() -> None:
     left = stage.start(memory())
     stage.end()
     stage.leave(left)
-    assert handed_on(stage).groups.made() == []
+    after = handed_on(stage)
+    assert after.groups.made() == []
+    assert after.control_groups.take_state() == ControlGroupsState()
+
+
+def test_groups_within_one_another_that_were_emptied_in_between_go_at_once() -> None:
+    stage = Stage(unified("memory"))
+    inner = stage.start(ControlGroup("freezer", "pool/inner"), instance=2)
+    outer = stage.start(ControlGroup("freezer", "pool"))
+    stage.end(instance=2)
+    stage.end()
+    stage.leave(inner)
+    stage.leave(outer)
+    after = handed_on(stage)
+    assert after.groups.made() == []
+    assert after.control_groups.take_state() == ControlGroupsState()

@@ -227,8 +227,9 @@ class ControlGroups:
         """Go on from there. Call instance_ended() for all instances that have no process."""
         self._used = {instance: dict(paths) for instance, paths in state.used.items()}
         self._left = dict(state.left)
-        for path in sorted(self._left, reverse=True):
-            self._remove(path)
+        for path in state.left:
+            if path in self._left:  # and has not gone with one below it
+                self._remove(path)
 
     def instances(self) -> list[int]:
         """All instances that have groups."""
@@ -285,10 +286,9 @@ class ControlGroups:
 
     def instance_ended(self, instance: int) -> None:
         """No process of this instance is left that it knows of: remove its groups, as soon as they are empty."""
-        paths = self._used.pop(instance, {})
-        for path in sorted(paths, reverse=True):
+        for path, levels in self._used.pop(instance, {}).items():
             if not any(path in others for others in self._used.values()):
-                self._left[path] = paths[path]
+                self._left[path] = levels
                 self._remove(path)
 
     def _remove(self, path: str, attempt: int = 0) -> None:
