@@ -27,14 +27,16 @@ PLACES = ("init", "log", "home", "run", "cache", "config")
 class Daemon:
     """`upstartd` with `arguments`, run below `scratch` and nowhere else.
 
-    Below `scratch` there are `init` (job files; given as --confdir unless `confdir` is False), `log`, `home` (HOME),
-    `run`, `cache`, `config` (XDG) and `upstartd.log`, what the daemon says. On entering, it is waited for
-    until it can be called: a user's session by its session file, another by its name on `bus`, or by its
-    private socket. On leaving it is told to end, and with it all that it has started.
+    Below `scratch` there are `init` (job files; given as --confdir unless `confdir` is False), `log` (given as --logdir
+    unless `logdir` is False), `home` (HOME), `run`, `cache`, `config` (XDG) and `upstartd.log`, what the daemon says.
+    `prepare` are commands that are run before it, as root, to mount what it is to find in a mount namespace of its own.
+    On entering, the daemon is waited for until it can be called: a user's session by its session file, another by its
+    name on `bus`, or by its private socket. On leaving it is told to end, and with it all that it has started.
     """
 
     def __init__(self, scratch: Path, *arguments: str, bus: DBusDaemon | None = None,
-                 environ: Mapping[str, str] | None = None, confdir: bool = True) -> None:
+                 environ: Mapping[str, str] | None = None, confdir: bool = True, logdir: bool = True,
+                 prepare: str = "") -> None:
         self.scratch = scratch
         self.init = scratch / "init"
         self._user = "--user" in arguments
@@ -43,7 +45,9 @@ class Daemon:
         self._log = scratch / "upstartd.log"
         self.pass_files: tuple[int, ...] = ()  # descriptors that the daemon is to find open
         self._command = [str(PROGRAMS / "upstartd"), *(["--confdir", str(self.init)] if confdir else []),
-                         "--logdir", str(scratch / "log"), *arguments]
+                         *(["--logdir", str(scratch / "log")] if logdir else []), *arguments]
+        if prepare:
+            self._command = ["unshare", "--mount", "sh", "-ec", f'{prepare}\nexec "$@"', "sh", *self._command]
         nobody = f"unix:path={scratch}/no-bus"  # so that no bus of this machine is ever spoken to
         self.environ = {
             "PATH": f"{PROGRAMS}:{os.environ.get('PATH', os.defpath)}", "LANG": "C.UTF-8", "TERM": "dumb",
@@ -106,6 +110,13 @@ class Daemon:
         """Tell the daemon to end (SIGTERM), wait until it has, and give its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(LIMIT)
+
+    def read(self, path: Path) -> bytes:
+        """What a file has, as the daemon's mount namespace shows it; nothing where there is none."""
+        try:
+            return Path(f"/proc/{self.process.pid}/root{path}").read_bytes()
+        except FileNotFoundError:
+            return b""
 
     def log(self) -> str:
         """What the daemon has said so far."""
