@@ -34,6 +34,7 @@ METHODS = {
     (MANAGER, "GetJobByName"): ("s", "o"),
     (MANAGER, "GetAllJobs"): ("", "ao"),
     (MANAGER, "GetState"): ("", "s"),
+    (MANAGER, "Restart"): ("", ""),
     (MANAGER, "EmitEvent"): ("sasb", ""),
     (MANAGER, "GetEnv"): ("ass", "s"),
     (MANAGER, "SetEnvList"): ("asasb", ""),

@@ -7,7 +7,8 @@ section 2; D-Bus specification, Message Bus.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from upstartd_clients.errors import BadAnswer, ConnectionLost
 from upstartd_clients.interface import INSTANCE, JOB, MANAGER, PEER, call_of, name_in
@@ -24,56 +25,64 @@ if TYPE_CHECKING:
 MOST_KEPT = 100_000  # signals that nobody has asked for yet, before the follower is taken to have forgotten them
 
 
-class EventEmitted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EventEmitted:
     """An event is finished. `env` has its variables, each as KEY=VALUE."""
 
     name: str
     env: list[str]
 
 
-class JobAdded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class JobAdded:
     """There is a job of that name now."""
 
     job: str
 
 
-class JobRemoved(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class JobRemoved:
     """The job is not there any more."""
 
     job: str
 
 
-class InstanceAdded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class InstanceAdded:
     """A job has this instance now."""
 
     job: str
     instance: str
 
 
-class InstanceRemoved(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class InstanceRemoved:
     """An instance of a job is at rest, and is not there any more."""
 
     job: str
     instance: str
 
 
-class GoalChanged(NamedTuple):
-    """What is wanted of an instance: start, stop or respawn."""
+@dataclass(frozen=True, slots=True)
+class GoalChanged:
+    """What is wanted of an instance has changed: start, stop or respawn."""
 
     job: str
     instance: str
     goal: str
 
 
-class StateChanged(NamedTuple):
-    """How far an instance has come."""
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """An instance has come to another state."""
 
     job: str
     instance: str
     state: str
 
 
-class Failed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Failed:
     """A process of an instance has failed. `status` is its exit status, or what waitpid(2) gives for a signal."""
 
     job: str
@@ -81,7 +90,8 @@ class Failed(NamedTuple):
     status: int
 
 
-class Restarted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Restarted:
     """The daemon has executed itself anew."""
 
 
@@ -163,8 +173,14 @@ class Following:
                 f"type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{self._name}'")
 
     def begin(self, answer: tuple[Any, ...]) -> None:
-        """Take those of the daemon only, of which the bus has told who it is."""
+        """Give from now on what the daemon says, of which the bus has told who it is. What came before is old."""
         self._owner = answer[0] if answer else ""
+        self._kept = deque(raw for raw in self._kept if self._is_leave(raw))
+
+    def _is_leave(self, raw: RawSignal) -> bool:
+        """Whether the bus says that the daemon has left it."""
+        return ((raw.interface, raw.member, raw.sender, raw.values[:1]) == (BUS, "NameOwnerChanged", BUS, (self._name,))
+                and raw.values[2] != self._owner)
 
     def take(self, raw: RawSignal) -> None:
         """Keep a signal that has come."""
@@ -184,7 +200,7 @@ class Following:
         """
         while self._kept:
             raw = self._kept.popleft()
-            if raw.interface == BUS and raw.member == "NameOwnerChanged" and raw.values[:1] == (self._name,):
+            if self._is_leave(raw):
                 self._kept.clear()
                 self._end = ConnectionLost(f"lost the connection to Upstart: it has left the bus ({self._name})")
             elif (not self._owner or raw.sender == self._owner) and (signal := signal_of(raw)) is not None:
@@ -201,12 +217,5 @@ def is_in(status: Status | None, state: str) -> bool:
 
 def reaches(signal: Signal, job: str, instance: str, state: str) -> bool:
     """Whether a signal tells that an instance has come to that state; one that goes comes to rest."""
-    match signal:
-        case StateChanged():
-            return signal == (job, instance, state)
-        case InstanceRemoved():
-            return state == "waiting" and signal == (job, instance)
-        case JobRemoved():
-            return state == "waiting" and signal.job == job
-        case _:
-            return False
+    come = [StateChanged(job, instance, state)]
+    return signal in (come if state != "waiting" else [*come, InstanceRemoved(job, instance), JobRemoved(job)])
