@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.daemon import Daemon
 from support.supervising import Supervised
 from support.waiting import wait_until
 from upstartd.conf.model import ControlGroup
@@ -182,6 +183,21 @@ def test_a_daemon_that_leaves_control_groups_alone_reads_the_stanza_and_ignores_
         stanzas = (ControlGroup("no-such-controller"), MEMORY)
         assert supervised.run(f"cat /proc/self/cgroup > {out}", cgroups=stanzas) == 0
     assert "upstart/job1" not in out.read_text()
+
+
+def test_a_job_whose_groups_cannot_be_made_fails_and_the_log_says_why(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user") as daemon:
+        daemon.write_job("web", "cgroup no-such-controller\nexec sleep 1000\n")
+        failed = daemon.try_run("start", "web")
+        assert (failed.returncode, failed.stderr) == (1, "start: Job failed to start\n")
+        assert ("init: Failed to spawn web main process: unable to setup cgroup: no controller no-such-controller is "
+                "mounted") in daemon.log()  # fmt: skip
+
+
+def test_with_no_cgroups_the_same_job_runs(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user", "--no-cgroups") as daemon:
+        daemon.write_job("web", "cgroup no-such-controller\nexec sleep 1000\n")
+        assert daemon.run("start", "web").startswith("web start/running, process ")
 
 
 # -- version 2 ------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +15,11 @@ from jeepney.io.common import MessageFilters
 
 from support.daemon import Daemon
 from support.waiting import LIMIT, wait_until
+from upstartd.proc import control_group_trees as trees
+from upstartd.proc.kernel import LinuxKernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MANAGER = DBusAddress("/com/ubuntu/Upstart", "com.ubuntu.Upstart", "com.ubuntu.Upstart0_6")
 
@@ -84,6 +86,19 @@ def test_a_service_keeps_its_process_and_is_stopped_as_ever(daemon: Daemon) -> N
     assert daemon.process.poll() is None
     assert daemon.run("stop", "web") == "web stop/waiting\n"
     wait_until(lambda: not os.path.exists(f"/proc/{pid_of(before)}"), "the end of the process")
+
+
+def test_the_control_group_of_a_job_goes_with_its_process_all_the_same(daemon: Daemon) -> None:
+    places = [tree.place for tree in trees.find(LinuxKernel()) if "memory" in tree.controllers and not tree.is_unified]
+    if not places or not os.access(places[0], os.W_OK):
+        pytest.skip("no memory controller of cgroup version 1 that can be written to")
+    daemon.write_job("web", "cgroup memory\nexec sleep 1000\n")
+    group = Path(places[0], "upstart", "web")
+    pid = pid_of(daemon.run("start", "web"))
+    restart(daemon)
+    assert Path(group, "cgroup.procs").read_text() == f"{pid}\n"
+    daemon.run("stop", "web")
+    wait_until(lambda: not group.exists(), "the group to go")
 
 
 def test_a_process_that_ends_later_is_respawned_in_its_old_window(daemon: Daemon) -> None:
