@@ -148,7 +148,7 @@ class Pid1:
         if self.container is not None or self._has_left_console:
             return
         try:
-            self._log.use_kernel_log(self._machine.open("/dev/kmsg", os.O_WRONLY | os.O_NONBLOCK))
+            self._log.use_kernel_log(self._machine.open("/dev/kmsg", os.O_WRONLY | os.O_APPEND))
         except OSError as error:
             self._log.warn(f"Unable to open /dev/kmsg: {error.strerror}")
             return

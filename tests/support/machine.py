@@ -13,7 +13,7 @@ import select
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -21,7 +21,9 @@ from support.daemon import PROGRAMS, descendants
 from support.waiting import LIMIT, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 BASE_JOBS = ROOT / "packaging" / "init"
@@ -48,8 +50,9 @@ exec sleep infinity
 """
 
 # Run as process 1 of the new namespaces: $1 is where the disk is, $2 the pid namespace outside, $3 the console, $4
-# `machine` or `container`; then follows what becomes process 1. It goes on only in a namespace of its own. Nothing of
-# the file systems outside is mounted in the end, except below overlays, so that nothing done to a mount reaches them.
+# `machine`, `read-only`, `container` or `bare`; then follows what becomes process 1. It goes on only in a namespace of
+# its own. Nothing of the file systems outside is mounted in the end, except below overlays, so that nothing that
+# process 1 does to a mount reaches them.
 SET_UP = r"""
 set -eu
 disk=$1 outside=$2 console=$3 kind=$4
@@ -76,36 +79,45 @@ mknod -m 666 dev/urandom c 1 9
 mknod -m 666 dev/tty c 5 0
 mknod -m 666 dev/ptmx c 5 2
 ln -s /proc/self/fd dev/fd
-if [ "$kind" = machine ]; then
-    touch dev/kmsg dev/console
-    mount --bind "$disk/kmsg" dev/kmsg
-    mount --bind "$console" dev/console
-else
-    mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
-    mount -t sysfs -o ro sysfs sys
-fi
+case $kind in
+    container)
+        mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+        mount -t sysfs -o ro sysfs sys;;
+    bare)
+        rm dev/tty;;
+    *)
+        touch dev/kmsg dev/console
+        mount --bind "$disk/kmsg" dev/kmsg
+        mount --bind "$console" dev/console;;
+esac
 pivot_root . old
 mount -t proc proc /proc
 umount -l /old
-[ "$kind" = container ] || umount /proc
+case $kind in
+    machine) umount /proc;;
+    read-only) mount -o remount,ro /; umount /proc;;
+esac
 exec "$@"
 """
 
 
 class Machine:
-    """A machine; or, with `container`, a container whose runtime says that it is one of that kind.
+    """A machine. Its `kind` is also `read-only`: it has its root file system as a kernel mounts it; or `container`: its
+    runtime has mounted what belongs there, and says so in the variable `container`; or `bare`: it has only said so.
 
     `jobs` are job files by name, beside the base set; `files` are more files, by their paths. `command` goes before
     the daemon, to take rights from it, say. boot() starts it, as often as one likes; on leaving, what still runs in it
     is killed.
     """
 
-    def __init__(self, scratch: Path, *, container: str | None = None, base: bool = True,
+    def __init__(self, scratch: Path, kind: str = "machine", *, base: bool = True,
                  jobs: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None,
                  command: tuple[str, ...] = ()) -> None:
-        self._kind = "machine" if container is None else "container"
+        self._kind = kind
         self._command = command
-        self._environ = {"PATH": "/usr/bin:/bin", "TERM": "linux"} | ({"container": container} if container else {})
+        self._environ = {"PATH": "/usr/bin:/bin", "TERM": "linux"}
+        if kind in ("container", "bare"):
+            self._environ["container"] = "test"
         self._place = scratch / "disk"
         self._files = scratch / "files"
         self._output = scratch / "output"
@@ -124,23 +136,25 @@ class Machine:
         file = self._files / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-        file.chmod(0o755 if "bin/" in path else 0o644)
+        file.chmod(0o755 if text.startswith("#!") else 0o644)
 
     # -- from the start to the end ------------------------------------------------------------------------------
 
     def __enter__(self) -> Machine:
         if os.geteuid() != 0:
             pytest.skip("namespaces need root")
-        self._holder = subprocess.Popen(
-            ["unshare", "--mount", "/bin/sh", "-c", HOLD, "hold", str(self._place), str(self._files)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._output.open("ab"), start_new_session=True,
-        )  # fmt: skip
-        assert self._holder.stdout is not None
-        if self._holder.stdout.readline() != b"ready\n":
-            self.__exit__()
-            pytest.skip(f"no mount namespace: {self.output()}")
-        self.disk = Path(f"/proc/{self._holder.pid}/root{self._place}")
         self._screen, self._console = pty.openpty()
+        with self._output.open("ab") as output:
+            self._holder = subprocess.Popen(
+                ["unshare", "--mount", "/bin/sh", "-c", HOLD, "hold", str(self._place), str(self._files)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        assert self._holder.stdout is not None
+        with self._holder.stdout as answer:
+            if answer.readline() != b"ready\n":
+                self.__exit__()
+                pytest.skip(f"no mount namespace: {self.output()}")
+        self.disk = Path(f"/proc/{self._holder.pid}/root{self._place}")
         return self
 
     def boot(self, *arguments: str) -> None:
@@ -160,7 +174,7 @@ class Machine:
     def _first(self) -> int | None:
         """The number that process 1 has outside, once it is the daemon and has prepared itself."""
         assert self.process is not None
-        if self.process.poll() in (1, 98):
+        if self.process.poll() == 98 or (self.process.poll() == 1 and "unshare: " in self.output()):
             pytest.skip(f"no namespaces, or no overlay file system: {self.output()}")
         assert self.process.poll() is None, self.output()
         for pid in descendants(self.process.pid)[:1]:
@@ -196,6 +210,10 @@ class Machine:
         """What the kernel's log has."""
         return (self.disk / "kmsg").read_text(errors="replace")
 
+    def type(self, line: str) -> None:
+        """Type a line at the console."""
+        os.write(self._screen, f"{line}\n".encode())
+
     def screen(self) -> str:
         """What the console has shown so far."""
         while select.select([self._screen], [], [], 0)[0]:
@@ -221,11 +239,22 @@ class Machine:
         assert (done.returncode, done.stderr) == (0, ""), f"{command}: {done}"
         return done.stdout
 
+    def wait_for(self, condition: Callable[[], T], what: str) -> T:
+        """Wait until something is true, as long as the machine runs, and give it."""
+        def look() -> T:
+            assert self.process is not None
+            assert self.process.poll() is None, f"it has ended: {self._said()}"
+            return condition()
+
+        try:
+            return wait_until(look, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._said()}") from None
+
+    def _said(self) -> str:
+        return f"{self.output()}\n{self.kernel_log()}\n{self.screen()}"
+
     def wait_for_job(self, job: str, status: str) -> None:
         """Wait until the status of a job begins with that."""
-        def is_so() -> bool:
-            assert self.process is not None
-            assert self.process.poll() is None, f"it has ended: {self.output()}"
-            return self.try_run("initctl", "status", job).stdout.startswith(f"{job} {status}")
-
-        wait_until(is_so, f"{job} {status}; {self.kernel_log()} {self.output()}")
+        self.wait_for(lambda: self.try_run("initctl", "status", job).stdout.startswith(f"{job} {status}"),
+                      f"{job} {status}")

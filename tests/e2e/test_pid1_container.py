@@ -1,0 +1,91 @@
+"""upstartd as process 1 of a container, with the base set of jobs and without, with rights and without any."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.machine import Machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WEB = ("start on startup\nstop on runlevel [06]\nexec sleep 1000\npre-stop exec sh -c 'echo stopping >> /srv/web'\n"
+       "post-stop exec sh -c 'echo stopped $UPSTART_STOP_EVENTS $RUNLEVEL >> /srv/web'\n")
+# What takes every right from a root of a container, and the ways to get one back.
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGRTMIN + 3])
+def test_what_asks_a_container_to_stop_ends_it_in_order(tmp_path: Path, number: int) -> None:
+    jobs = {"web": WEB, "rest": "start on startup\nexec sleep 1000\npost-stop exec sh -c 'echo rest >> /srv/web'\n",
+            "late": "start on runlevel or shutdown\nexec sh -c 'echo started >> /srv/web'\n"}
+    with Machine(tmp_path, "container", base=False, jobs=jobs) as machine:
+        machine.boot()
+        machine.wait_for_job("rest", "start/running")
+        machine.wait_for_job("web", "start/running")
+        machine.signal(number)
+        assert machine.wait() == 0
+        assert machine.lines("web") == ["stopping", "stopped runlevel 0", "rest"]
+
+
+@pytest.mark.parametrize("ask", [
+    ("initctl", "emit", "--no-wait", "runlevel", "RUNLEVEL=0", "PREVLEVEL=2"),
+    ("kill", "-s", "INT", "1"),  # what Ctrl-C in the container's terminal is
+])
+def test_a_container_with_the_base_jobs_comes_up_and_goes_down_without_any_right(
+    tmp_path: Path, ask: tuple[str, ...]
+) -> None:
+    said = "start on {}\ntask\nexec sh -c 'echo $UPSTART_EVENTS $CONTAINER $MOUNTPOINT $IFACE >> /srv/events'\n"
+    events = ("mounted MOUNTPOINT=/", "mounted MOUNTPOINT=/srv", "container", "filesystem", "static-network-up",
+              "stopped rc RUNLEVEL=2")
+    jobs = {f"event{number}": said.format(event) for number, event in enumerate(events)}
+    files = {"etc/fstab": "tmpfs /mnt tmpfs defaults 0 0\n/swap none swap sw 0 0\n"}
+    with Machine(tmp_path, "container", jobs={**jobs, "web": WEB}, files=files, command=WITHOUT_RIGHTS) as machine:
+        machine.boot()
+        machine.wait_for(lambda: "stopped" in machine.lines("events"), "the runlevel")
+        noted = machine.lines("events")
+        assert sorted(noted) == ["container test", "filesystem", "mounted /", "mounted /srv", "static-network-up",
+                                 "stopped"]
+        assert machine.run("cat", "/run/container_type") == "test\n"
+        assert machine.run("grep", "left out", "/var/log/upstart/mountall.log") == "mountall: left out: /mnt\n"
+        assert [machine.run("status", job) for job in ("udev", "mountall-shell", "tty1")] == [
+            "udev stop/waiting\n", "mountall-shell stop/waiting\n", "tty1 stop/waiting\n"]
+        assert machine.output() == ""
+
+        machine.run("sh", "-c", " ".join(ask))
+        assert machine.wait() == 0
+        assert machine.lines("web")[0] == "stopping"
+        assert machine.lines("web")[1].startswith("stopped runlevel ")
+
+
+def test_what_a_container_does_not_let_it_do_is_said_once_and_left_out(tmp_path: Path) -> None:
+    jobs = {"log": "start on startup\ntask\nexec echo there is no terminal to write to\n",
+            "web": "start on startup\nconsole none\nexec sleep 1000\n"}
+    with Machine(tmp_path, "bare", base=False, jobs=jobs, command=WITHOUT_RIGHTS) as machine:
+        machine.boot()
+        machine.wait_for_job("web", "start/running")
+        said = [line for line in machine.output().splitlines() if "left out" in line]
+        no = "(Operation not permitted)"
+        left_out = ", ".join(f"{what} {no}" for what in ("mount /dev/pts filesystem", "create /dev/tty",
+                                                         "mount /sys filesystem"))
+        assert said == [f"Not possible in this container, and left out: {left_out}"]
+        machine.signal(signal.SIGTERM)
+        assert machine.wait() == 0
+
+
+def test_a_container_s_log_is_what_its_process_1_says_to_the_end(tmp_path: Path) -> None:
+    with Machine(tmp_path, "container", base=False, jobs={"web": "start on startup\nexec sleep 1000\n"}) as machine:
+        machine.boot("--verbose")
+        machine.wait_for_job("web", "start/running")
+        machine.signal(signal.SIGWINCH)  # a terminal's new size, and nobody's request
+        machine.signal(signal.SIGSEGV)
+        machine.wait_for(lambda: "Fatal Python error: Segmentation fault" in machine.output(), "the report of a crash")
+        machine.signal(signal.SIGTERM)
+        assert machine.wait() == 0
+        said = machine.output()
+        assert "Handling shutdown event\n" in said
+        assert "init: web main process" in said
+        assert "keyboard-request" not in said
