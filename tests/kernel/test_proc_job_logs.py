@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import select
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -235,6 +235,15 @@ def test_a_job_without_a_terminal_goes_without_until_its_file_is_read_again(stag
     stage.logs.job_was_read("web")
     stage.open()
     assert len(stage.log.lines) == 1
+
+
+def test_a_terminal_that_cannot_be_watched_is_none(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(select, "epoll", refuse)
+    assert stage.logs.open(spawn_effect()) is None
+    assert stage.log.lines == ["init: Failed to create pty - disabling logging for job"]
 
 
 # -- files that cannot be opened or written -----------------------------------------------------------------

@@ -117,7 +117,7 @@ class JobLogs:
             self._log.error(f"cannot log the output of {job}: {error.filename}: {error.strerror}")
             return None
         try:
-            terminal, theirs = self._kernel.open_terminal()
+            terminal, theirs = self._open_terminal()
         except OSError:
             self._log.error("Failed to create pty - disabling logging for job")
             self._disabled.add((root, job))
@@ -129,11 +129,24 @@ class JobLogs:
         self._add(output)
         return theirs
 
-    def _add(self, output: Output) -> None:
+    def _open_terminal(self) -> tuple[int, int]:
+        """A new terminal that is watched: our side, the process's."""
+        terminal, theirs = self._kernel.open_terminal()
+        try:
+            self._watch(terminal)
+        except OSError:
+            self._kernel.close(terminal)
+            self._kernel.close(theirs)
+            raise
+        return terminal, theirs
+
+    def _watch(self, terminal: int) -> None:
         if self._poll is None:
             self._poll = select.epoll()
             self._loop.add_reader(self._poll.fileno(), self.read_some)
-        self._poll.register(output.terminal, select.EPOLLIN)
+        self._poll.register(terminal, select.EPOLLIN)
+
+    def _add(self, output: Output) -> None:
         self._outputs[output.terminal] = output
         output.log.writers += 1
 
@@ -260,9 +273,10 @@ class JobLogs:
         output = Output(state.instance, state.process, state.terminal, log, file)
         try:
             self._kernel.set_blocking(output.terminal, False)
-            self._add(output)
+            self._watch(output.terminal)
         except OSError as error:
             self._log.warn(f"cannot go on reading the output of {log.job}: {error.strerror}")
             return
+        self._add(output)
         if state.has_process:
             self._of_process[output.key] = output
