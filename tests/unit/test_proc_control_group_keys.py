@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from upstartd.proc.control_group_keys import ControlGroupError, translate
+from upstartd.proc.control_group_keys import _KEYS, ControlGroupError, translate
 
 
 @pytest.mark.parametrize(
@@ -81,3 +84,9 @@ def test_a_value_without_a_meaning_is_told(controller: str, keys: dict[str, str]
     with pytest.raises(ControlGroupError) as told:
         list(translate(controller, keys))
     assert str(told.value) == reason
+
+
+def test_the_page_about_it_has_every_setting_that_is_translated() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "control-groups.md").read_text()
+    names = {re.sub(r"\d+[KMG]B", "SIZE", f"`{controller}.{key}`") for controller, key in _KEYS}
+    assert names <= set(re.findall(r"`[^`]+`", page))
