@@ -134,7 +134,8 @@ def no_daemon(way: Way, environ: Mapping[str, str], *, refused: bool = False, pr
 def _no_system_daemon(way: Way, proc: str) -> Iterator[str]:
     names = processes.names(proc)
     first = names.get(1, "another init")
-    running = [str(pid) for pid, name in sorted(names.items()) if name == DAEMON]
+    running = [str(pid) for pid, name in sorted(names.items())
+               if name == DAEMON or (pid == 1 and processes.first_is_upstartd(proc))]
     if running:
         yield f"{DAEMON} runs (process {', '.join(running)}), but does not answer here."
         if way is Way.SYSTEM_BUS and os.geteuid() != 0:

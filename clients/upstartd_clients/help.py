@@ -1,4 +1,4 @@
-"""The text of `initctl help`, `--help` and `--version`.
+"""The text of `initctl help`, and of `--help` and `--version` for all programs.
 
 Source: clients specification, section 1, Output and Help; the wording is our own.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from upstartd_clients.commands import Command
     from upstartd_clients.options import Option
+    from upstartd_clients.tool import Tool
 
 _COLUMN = 30
 _WIDTH = 80
@@ -60,6 +61,17 @@ def command_help(program: str, command: Command) -> Iterator[str]:
     yield from option_list((*command.options, *GLOBAL_OPTIONS))
     yield ""
     yield from paragraph(command.description)
+
+
+def tool_help(program: str, tool: Tool) -> Iterator[str]:
+    """What --help prints, of a program that is none of the commands."""
+    for number, usage in enumerate(tool.usage):
+        yield f"{'       ' if number else 'Usage: '}{program} {usage}".rstrip()
+    yield tool.synopsis
+    yield ""
+    yield from option_list(tool.all_options)
+    yield ""
+    yield from paragraph(tool.description)
 
 
 def option_list(options: Iterable[Option]) -> Iterator[str]:

@@ -1,14 +1,20 @@
 """What /proc tells of processes: what they are called, when they began, and whether the first of them is upstartd.
 
-Not responsible for the processes of jobs, of which the daemon tells. Source: proc(5).
+Not responsible for the processes of jobs, of which the daemon tells. Source: proc(5), unix(7).
 """
 
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import time
 
+from upstartd.places import SYSTEM_SOCKET
+
 DAEMON = "upstartd"  # what its file is called, and so what the kernel calls its process
+
+_CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: struct ucred, unix(7)
 
 
 def names(proc: str = "/proc") -> dict[int, str]:
@@ -31,14 +37,28 @@ def began(pid: int, proc: str = "/proc") -> float | None:
     return booted + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def first_is_upstartd(proc: str = "/proc") -> bool:
-    """Whether process 1 is our daemon, under its own name, by a link such as /sbin/init, or as a module."""
-    if _text(f"{proc}/1/comm") == f"{DAEMON}\n":
-        return True
+def first_is_upstartd(proc: str = "/proc", socket_name: str = SYSTEM_SOCKET) -> bool:
+    """Whether process 1 is our daemon: by its command line, or as it is who listens on the daemon's own socket.
+
+    By the first, it may have been started under its own name, by a link such as /sbin/init, or as a module.
+    """
     # A script's interpreter comes before it.
     words = (_text(f"{proc}/1/cmdline") or "").split("\0")
     return words[1:3] == ["-m", DAEMON] or any(
-        os.path.basename(os.path.realpath(word)) == DAEMON for word in words[:2] if word.startswith("/"))
+        os.path.basename(os.path.realpath(word)) == DAEMON for word in words[:2] if word.startswith("/")
+    ) or _listener(socket_name) == 1
+
+
+def _listener(name: str) -> int:
+    """The process that listens on a socket of that name in the abstract namespace; 0 if there is none to be seen."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(f"\0{name}")
+        except OSError:
+            return 0
+        pid: int = _CREDENTIALS.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
+        return pid
 
 
 def _text(path: str) -> str | None:

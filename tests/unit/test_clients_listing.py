@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import time
 from datetime import datetime
@@ -130,25 +131,39 @@ def test_colours_do_not_change_the_alignment() -> None:
 # -- is process 1 ours ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("comm", "words", "ours"), [
-    ("upstartd", ["/usr/bin/python3", "/usr/bin/upstartd"], True),
-    ("init", ["@/init"], True),  # a link to our daemon
-    ("init", ["/usr/bin/python3", "@/init", "--verbose"], True),
-    ("python3", ["python3", "-m", "upstartd"], True),
-    ("init", ["/sbin/init"], False),
-    ("systemd", ["/sbin/init", "splash"], False),
-    ("bash", ["bash", "-c", "upstartd"], False),
-    ("sh", ["/bin/sh", "/usr/bin/run", "@/init"], False),
-    ("init", ["upstartd"], False),  # says so of itself, and is no path
+@pytest.mark.parametrize(("words", "ours"), [
+    (["/usr/bin/python3", "/usr/bin/upstartd"], True),
+    (["/usr/bin/upstartd"], True),
+    (["@/init"], True),  # a link to our daemon
+    (["/usr/bin/python3", "@/init", "--verbose"], True),
+    (["python3", "-m", "upstartd"], True),
+    (["/sbin/init"], False),
+    (["/sbin/init", "splash"], False),
+    (["bash", "-c", "upstartd"], False),
+    (["/bin/sh", "/usr/bin/run", "@/init"], False),
+    (["upstartd"], False),  # says so of itself, and is no path
+    ([], False),
 ])
-def test_process_1_is_known_by_its_name_or_its_program(tmp_path: Path, comm: str, words: list[str], ours: bool) -> None:
+def test_process_1_is_known_by_its_program(tmp_path: Path, words: list[str], ours: bool) -> None:
     (tmp_path / "upstartd").touch()
     (tmp_path / "init").symlink_to("upstartd")
     (tmp_path / "1").mkdir()
-    (tmp_path / "1" / "comm").write_text(f"{comm}\n")
     (tmp_path / "1" / "cmdline").write_text("".join(f"{word.replace('@', str(tmp_path))}\0" for word in words))
-    assert processes.first_is_upstartd(str(tmp_path)) is ours
+    assert processes.first_is_upstartd(str(tmp_path), "/upstartd/test/nobody") is ours
 
 
 def test_a_process_1_that_cannot_be_seen_is_not_ours(tmp_path: Path) -> None:
-    assert not processes.first_is_upstartd(str(tmp_path))
+    assert not processes.first_is_upstartd(str(tmp_path), "/upstartd/test/nobody")
+
+
+def test_process_1_is_known_as_who_listens_on_the_daemon_s_socket(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"/upstartd/test/listener/{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0{name}")
+        assert processes._listener(name) == 0  # nobody listens yet
+        listener.listen()
+        assert processes._listener(name) == os.getpid()
+        assert not processes.first_is_upstartd(str(tmp_path), name)  # it is we who listen there
+        monkeypatch.setattr(processes, "_listener", lambda _: 1)
+        assert processes.first_is_upstartd(str(tmp_path), name)

@@ -104,6 +104,21 @@ def test_an_option_shows_how_it_is_written() -> None:
         "-q, --quiet", "-w, --warn", "-i, --ignore=EVENTS", "    --dest=NAME"]
 
 
+def test_an_option_may_have_a_short_name_only() -> None:
+    options = (Option(short="r"), Option(short="g", value="TIME"))
+    line = Arguments(["-rg", "now", "--", "-r"])
+    assert [(option.name, value) for option, value in line.options(options)] == [("r", ""), ("g", "now")]
+    assert line.operands == ["-r"]
+    assert [option.spelling for option in options] == ["-r", "-g TIME"]
+    for word in ("--", "--=x", "--r"):
+        wrong = Arguments([word, "x"])
+        if word == "--":
+            assert list(wrong.options(options)) == []
+        else:
+            with pytest.raises(UsageError, match=f"invalid option: {word}"):
+                list(wrong.options(options))
+
+
 WORDS = st.lists(st.text(max_size=4) | st.sampled_from(
     ["-", "--", "-q", "-i", "-qi", "-iq", "-wq", "--dest", "--dest=x", "--quiet", "a", "b"]))
 
