@@ -19,7 +19,7 @@ run: .venv/installed
 	@$(BIN)/python docs/tutorial/run.py
 
 test: .venv/installed-with-tools
-	@packaging/debian/need dbus-daemon nodejs
+	@packaging/debian/need dbus-daemon nodejs python3-dbusmock
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/installed-with-tools

@@ -1,4 +1,4 @@
-"""What is installed from a built package has the interfaces too: they are kept outside of the Python package."""
+"""What is installed from a built package has the interfaces, and the mock's template: they are kept elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_interfaces_are_in_what_is_built(tmp_path: Path) -> None:
     tree.mkdir()
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(TREE / name, tree)
-    for name in ("upstartd", "clients", "dbus"):
+    for name in ("upstartd", "clients", "dbus", "packaging"):
         shutil.copytree(TREE / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     build = [sys.executable, "-W", "ignore", "-c", "import setuptools; setuptools.setup()", "-q",
              "build_py", "--build-lib", str(built)]
@@ -35,4 +35,6 @@ def test_the_interfaces_are_in_what_is_built(tmp_path: Path) -> None:
                            capture_output=True, text=True, timeout=60)
     file, methods = json.loads(shown.stdout)
     assert Path(file).is_relative_to(built)
+    template = built / "upstartd_clients" / "dbusmock" / "upstart.py"
+    assert template.read_bytes() == (TREE / "packaging" / "dbusmock" / "upstart.py").read_bytes()
     assert methods == sorted(".".join(member) for member in interfaces.METHODS)
