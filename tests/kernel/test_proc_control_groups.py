@@ -430,6 +430,17 @@ def test_processes_of_others_are_never_moved(pid: int, parent: int) -> None:
     assert groups.members["/cg/box"] == [DAEMON, pid]
 
 
+def test_process_1_may_move_whatever_it_can_see() -> None:
+    groups = unified("memory", own="/box", own_pid=1)
+    groups.members["/cg/box"][:] = [1, 50]
+    groups.kernel.stats[50] = ProcessStat("S", 0, 1, 1, 1, 0)  # as `docker exec` starts one
+    Stage(groups).start(memory())
+    assert groups.members[LEAF] == [1, 50]
+    groups.members["/cg/box"].append(0)
+    groups.files["/cg/box"]["cgroup.subtree_control"] = ""
+    assert Stage(groups).refused(memory()) == "there are others than the daemon's processes in /cg/box"
+
+
 def test_what_needs_no_controller_needs_no_room() -> None:
     groups = unified("memory", own="/box")
     groups.members["/cg/box"].append(0)
@@ -751,6 +762,19 @@ def test_groups_that_a_job_has_made_in_its_own_go_with_it() -> None:
     stage.groups.members["/cg/upstart/web/own/deep"].clear()
     next(iter(stage.loop.readers.values()))()
     assert stage.groups.made() == []
+
+
+def test_very_many_groups_in_a_job_s_own_are_removed_bit_by_bit() -> None:
+    stage = Stage(unified("memory"))
+    pid = stage.start(memory(), ids=(33, 33))
+    for number in range(2500):
+        stage.groups.make(f"/cg/upstart/web/{number}")
+    stage.end(pid)
+    left = [len(stage.groups.made())]
+    while stage.loop.timers:
+        stage.loop.let_time_pass()
+        left.append(len(stage.groups.made()))
+    assert left == [1502, 502, 0]
 
 
 def test_a_group_that_is_not_empty_though_nobody_is_seen_in_it_is_tried_again_for_a_while() -> None:

@@ -107,12 +107,13 @@ def handed_down(kernel: Kernel, group: str, directory: int | None = None) -> set
 
 
 def _is_own(kernel: Kernel, pid: int) -> bool:
-    """Whether a process is the daemon or descends from it, or has ended."""
-    while pid != kernel.own_pid():
-        if pid == 0:  # the parent of process 1; or a process that belongs to an outer namespace
-            return False
+    """Whether a process is the daemon or descends from it, or has ended. All that process 1 can see is its own."""
+    if pid == 0:  # a process that belongs to an outer namespace
+        return False
+    own = kernel.own_pid()
+    while pid not in (0, own):
         stat = kernel.stat(pid)
         if stat is None:
             return True
-        pid = stat.parent
-    return True
+        pid = stat.parent  # 0 for process 1, and for what has come into the namespace from outside
+    return pid == own or own == 1

@@ -33,6 +33,7 @@ _PARENT = "upstart"  # of those groups
 _CPUSET_MUSTS = ("cpuset.cpus", "cpuset.mems")  # in version 1 nobody gets into a group that has none
 _GIVEN = ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control", "/tasks")  # of the group, to its user
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_AT_ONCE = 1000  # groups that a job has made in its own, and that are removed in one go
 # Seconds after which a group is tried again that the kernel has not emptied yet, though nobody is to be seen in it.
 RETRY_AFTER = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
@@ -322,16 +323,21 @@ class ControlGroups:
 
     def _remove_with_all_below(self, path: str) -> None:
         """The group was the job's to divide."""
-        for group in reversed(self._with_all_below(path)):
-            with contextlib.suppress(FileNotFoundError):
+        for group in reversed(self._below(path)):
+            with contextlib.suppress(OSError):  # what stays keeps the whole
                 self._kernel.remove_directory(group)
+        with contextlib.suppress(FileNotFoundError):
+            self._kernel.remove_directory(path)
 
-    def _with_all_below(self, path: str) -> list[str]:
+    def _below(self, path: str) -> list[str]:
+        """The groups in a group, those above others first; of very many only some, as the daemon waits meanwhile."""
         groups = [path]
         for group in groups:
+            if len(groups) > _AT_ONCE:
+                break
             with contextlib.suppress(FileNotFoundError):
                 groups += (f"{group}/{name}" for name in self._kernel.subdirectories(group))
-        return groups
+        return groups[1 : _AT_ONCE + 1]
 
     def _wait(self, path: str, attempt: int) -> None:
         """Try again when some process in it has ended."""
@@ -347,7 +353,7 @@ class ControlGroups:
 
     def _somebody_in(self, path: str) -> int | None:
         """A pidfd of some process in the group, or below it."""
-        for group in self._with_all_below(path):
+        for group in (path, *self._below(path)):
             # Either may be gone when it is asked for.
             with contextlib.suppress(OSError):
                 for pid in self._kernel.read_text(f"{group}/cgroup.procs").split():
