@@ -18,10 +18,6 @@ PROGRAMS = Path(sys.executable).parent
 CLIENTS = ["--daemon", str(PROGRAMS / "upstartd"), "--clients", str(PROGRAMS)]
 
 AREAS = ("config", "events", "lifecycle", "clients", "runtime")
-# What is not there yet, and the scenarios that need it.
-MISSING = {
-}
-NOT_YET = {name: what for what, names in MISSING.items() for name in names.split()}
 NAMES = [f"{area}/{path.stem}" for area in AREAS for path in sorted((SCENARIOS / area).glob("*.toml"))]
 
 
@@ -35,7 +31,7 @@ def _scenario(item: pytest.Item) -> str:
 def differences(request: pytest.FixtureRequest) -> dict[str, str]:
     """What was found for each scenario that this run asks for: nothing where it agrees."""
     asked = {_scenario(item) for item in request.session.items}
-    wanted = asked & set(NAMES) - NOT_YET.keys()
+    wanted = asked & set(NAMES)
     # Two daemons side by side need a network namespace each, which takes root, and a container may refuse it.
     at_once = 1 if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode else 2
     played = subprocess.run(
@@ -51,16 +47,13 @@ def differences(request: pytest.FixtureRequest) -> dict[str, str]:
 
 @pytest.mark.parametrize("scenario", NAMES)
 def test_a_scenario_goes_as_it_did_with_upstart(scenario: str, request: pytest.FixtureRequest) -> None:
-    if scenario in NOT_YET:
-        pytest.skip(f"needs {NOT_YET[scenario]}: not there yet")
     found = request.getfixturevalue("differences")[scenario]
     if found:
         pytest.fail(f"{scenario} differs from the recording:\n{found}", pytrace=False)
 
 
-def test_every_area_has_scenarios_and_those_left_out_exist() -> None:
+def test_every_area_has_scenarios() -> None:
     assert {name.partition("/")[0] for name in NAMES} == set(AREAS)
-    assert NOT_YET.keys() <= set(NAMES)
 
 
 def test_job_files_get_the_verdicts_that_upstart_gave_them() -> None:
