@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.daemon import Daemon
 from support.supervising import PATH, Supervised
 from support.waiting import wait_until
 from upstartd.conf.model import Console, Expect, ProcessName, ResourceLimit
 from upstartd.engine.inputs import MainReady
+from upstartd.proc import apparmor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -362,6 +364,23 @@ def test_the_security_process_is_root_s_whatever_the_settings_are(supervised: Su
     settings = {"setuid": "nobody", "chdir": "/nonexistent", "nice": 3}
     assert supervised.run(WHO.format(out=out), script=True, process=ProcessName.SECURITY, **settings) == 0
     assert out.read_text().split()[0] == "root"
+
+
+# -- AppArmor ---------------------------------------------------------------------------------------------
+
+
+def test_a_profile_that_there_is_not_fails_the_spawn(out: Path) -> None:
+    with Supervised(apparmor=True) as supervised:
+        reason = supervised.run(f"cp /etc/hostname {out}", apparmor_switch="no-such-profile-${NONE:-here}")
+        assert str(reason).startswith("unable to switch security profile: ")
+        assert out.read_text() == ""
+
+
+@pytest.mark.skipif(apparmor.is_in_use(), reason="AppArmor is in use here, so the profiles would have to exist")
+def test_where_apparmor_is_not_in_use_its_stanzas_mean_nothing(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user") as daemon:
+        daemon.write_job("web", "apparmor load /no/such/profile\napparmor switch $NOBODY\nexec sleep 1000\n")
+        assert daemon.run("start", "web").startswith("web start/running, process ")
 
 
 # -- debug ------------------------------------------------------------------------------------------------
