@@ -372,6 +372,14 @@ def test_the_kernel_is_told_what_the_manual_says(library: Library, monkeypatch: 
             Machine().reboot(Reboot.RESTART, argument)
 
 
+def test_root_is_who_has_the_effective_uid_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    Machine().must_be_root()
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(LocalError, match="Need to be root"):
+        Machine().must_be_root()
+
+
 def test_this_machine_is_not_ours_to_end() -> None:
     """Whoever runs these tests has another init."""
     assert not Machine().is_ours()
