@@ -4,11 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help run test lint docs bench bench-logs
+.PHONY: help run test test-integration lint docs bench bench-logs
 
 help:
 	@echo "make run    play the tutorial with a private daemon: no bus, no root, nothing outside a scratch directory"
 	@echo "make test   run every test; make test ARGS=tests/unit runs those"
+	@echo "make test-integration  the tests against Ansible, which is installed for that; without, make test skips them"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   write those parts of the documentation that are made from the tree itself"
 	@echo "make bench  measure what events, starts and stops cost, for several numbers of jobs"
@@ -21,6 +22,10 @@ run: .venv/installed
 test: .venv/installed-with-tools
 	@packaging/debian/need dbus-daemon nodejs python3-dbusmock
 	$(BIN)/python -m pytest $(ARGS)
+
+test-integration: .venv/installed-with-integration
+	@packaging/debian/need dbus-daemon
+	$(BIN)/python -m pytest -m integration $(ARGS)
 
 lint: .venv/installed-with-tools
 	$(BIN)/ruff check .
@@ -48,3 +53,7 @@ $(BIN)/pip:
 .venv/installed-with-tools: pyproject.toml | $(BIN)/pip
 	$(PIP) install --editable '.[test,lint]'
 	@touch $@ .venv/installed
+
+.venv/installed-with-integration: pyproject.toml .venv/installed-with-tools
+	$(PIP) install --editable '.[integration]'
+	@touch $@
