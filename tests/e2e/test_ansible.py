@@ -91,6 +91,7 @@ def test_a_service_is_enabled_and_disabled_by_its_override(machine: Host) -> Non
     override = machine.init / "web.override"
 
     def emits() -> str:
+        status(machine)  # before which the daemon takes in what has changed
         assert machine.there("/sbin/initctl", "emit", "runlevel", "RUNLEVEL=2").returncode == 0
         return status(machine).split(",")[0].strip()
 
