@@ -337,6 +337,19 @@ def test_once_the_disk_was_writeable_nothing_is_kept_beyond_the_end_of_a_process
     assert len(stage.log.lines) == 1
 
 
+def test_an_attempt_to_write_what_is_kept_that_fails_changes_nothing(stage: Stage) -> None:
+    stage.kernel.open_error = errno.EROFS
+    for text in (b"one ", b"two"):
+        fd = stage.open()
+        os.write(fd, text)
+        stage.close(fd)
+        stage.logs.process_ended(1, MAIN)
+        assert stage.logs.write_held() is not None
+    stage.kernel.open_error = None
+    assert stage.logs.write_held() is None
+    assert stage.content() == b"one two"
+
+
 def test_output_of_a_running_process_is_written_too_when_the_disk_is_writeable_and_is_no_error(stage: Stage) -> None:
     stage.kernel.open_error = errno.EROFS
     fd = stage.open()
@@ -473,6 +486,19 @@ def test_a_state_that_cannot_be_is_taken_as_far_as_it_goes(stage: Stage, tmp_pat
     assert [log.job for log in stage.logs.take_state().logs] == ["kept"]
     assert stage.logs.write_held() is None
     assert stage.content("kept.log") == b"?1"
+
+
+def test_a_descriptor_that_would_keep_its_reader_waiting_does_not(stage: Stage) -> None:
+    reader, writer = os.pipe()
+    output = OutputState(1, MAIN, True, reader)
+    where = LogPath(f"{stage.directory}/web.log")
+    stage.logs.put_state(JobLogsState((LogState("web", where, (output,)),), disk_is_writeable=False))
+    assert not os.get_blocking(reader)
+    os.write(writer, b"x")
+    stage.turn_all()
+    os.close(writer)
+    stage.turn_all()
+    assert stage.content() == b"x"
 
 
 # -- the end ------------------------------------------------------------------------------------------------
