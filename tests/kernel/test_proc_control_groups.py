@@ -183,6 +183,10 @@ def test_the_own_group_of_an_instance_is_called_after_it(job: str, instance: str
     assert own_name(job, instance) == name
 
 
+def test_a_chroot_session_s_job_has_another_group_than_the_job_of_that_name_outside() -> None:
+    assert own_name("web", "one", "/srv/box") == "upstart/_srv_box_web-one"
+
+
 def test_in_version_2_a_process_is_in_one_group_that_has_its_controllers() -> None:
     stage = Stage(unified("cpu", "memory"))
     pid = stage.start(memory(), ControlGroup("cpu", None, "shares", "512"))

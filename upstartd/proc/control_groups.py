@@ -67,16 +67,17 @@ class Membership:
     entrances: list[tuple[str, int]] = field(default_factory=list)  # in the child: groups, each with its open way in
 
 
-def own_name(job: str, instance: str) -> str:
-    """The name of an instance's own group."""
+def own_name(job: str, instance: str, root: str = "") -> str:
+    """The name of an instance's own group. Each chroot session has its own jobs, `root` being its root directory."""
     name = f"{job}-{instance}" if instance else job
+    name = f"{root}/{name}" if root else name
     return f"{_PARENT}/{name.replace('/', '_')}"
 
 
 def _find_groups(effect: Spawn, found: tuple[Tree, ...]) -> list[Group]:
     """The groups that the stanzas are about. ControlGroupError, ExpansionError."""
     variables = dict(entry.split("=", 1) for entry in effect.env if "=" in entry)
-    variables[OWN_NAME] = own_name(effect.job_name, effect.instance_name)
+    variables[OWN_NAME] = own_name(effect.job_name, effect.instance_name, effect.root)
     all_keys: dict[tuple[str, str], dict[str, str]] = {}
     for stanza in effect.settings.cgroups:
         name = _cleaned(expand(stanza.name or f"${OWN_NAME}", variables))
