@@ -33,6 +33,8 @@ PATHS = st.sampled_from([
     "/com/ubuntu/Upstart", "/com/ubuntu/Upstart/jobs/web", "/com/ubuntu/Upstart/jobs/web/_",
     "/com/ubuntu/Upstart/jobs/many", "/com/ubuntu/Upstart/jobs/many/one", "/com/ubuntu/Upstart/jobs", "/", "/x",
     "/com/ubuntu/Upstart/jobs/web/_zz", "/com/ubuntu/Upstart/jobs/_ff/_",
+    "/com/ubuntu/Upstart/jobs/_2fbox", "/com/ubuntu/Upstart/jobs/_2fbox/web", "/com/ubuntu/Upstart/jobs/_2fbox/web/_",
+    "/com/ubuntu/Upstart/jobs/_2fbox/many/one/_", "/com/ubuntu/Upstart/jobs/_2fnowhere/web",
 ])  # fmt: skip
 ANSWERED_BY_NOBODY = ("Restart", "NotifyDBusAddress")  # the manager's: never, and only in a loop
 
@@ -43,7 +45,8 @@ class Answers:
     uid = 0
     is_closed = False
 
-    def __init__(self) -> None:
+    def __init__(self, root: str) -> None:
+        self.root = root
         self.data = b""
 
     def send(self, data: bytes) -> None:
@@ -65,24 +68,28 @@ def calls(draw: st.DrawFn) -> tuple[str, Member, str, list[Any]]:
     return draw(PATHS), member, declared.signature, values
 
 
-@given(st.lists(calls(), max_size=12), st.booleans(), st.sampled_from([0, 1000, None]))
+@given(st.lists(st.tuples(calls(), st.sampled_from(["", "/box"])), max_size=12), st.booleans(),
+       st.sampled_from([0, 1000, None]))
 def test_every_call_is_answered_once_and_never_by_a_fault_of_ours(
-    made: list[tuple[str, Member, str, list[Any]]], only_root: bool, uid: int | None
+    made: list[tuple[tuple[str, Member, str, list[Any]], str]], only_root: bool, uid: int | None
 ) -> None:
     host = HostForTests(only_root_may_change=only_root)
     host.bus = Answering()
-    host.define("web", SERVICE)
-    host.define("many", BY_NAME)
-    dispatcher, connection, reader = Dispatcher(host), Answers(), FrameReader()
+    hosts = (host, host.enter_session("/box"))
+    for one in hosts:
+        one.define("web", SERVICE)
+        one.define("many", BY_NAME)
+    dispatcher, reader = Dispatcher(host), FrameReader()
+    connections = {one.root: Answers(one.root) for one in hosts}
     waiting = 0
-    for serial, (path, (interface, member), signature, values) in enumerate(made, 1):
+    for serial, ((path, (interface, member), signature, values), root) in enumerate(made, 1):
         if member in ANSWERED_BY_NOBODY and path == "/com/ubuntu/Upstart":
             continue
         [message] = reader.feed(encode_call(serial, "a.b", path, interface, member, signature, values))
-        dispatcher.handle(connection, message, uid)  # type: ignore[arg-type]  # as far as it is used
+        dispatcher.handle(connections[root], message, uid)  # type: ignore[arg-type]  # as far as it is used
         waiting += 1
-    answers = list(FrameReader().feed(connection.data))
-    assert host.logged(Priority.ERROR) == []
+    answers = [answer for one in connections.values() for answer in FrameReader().feed(one.data)]
+    assert all(one.logged(Priority.ERROR) == [] for one in hosts)
     assert all(answer.kind in (Kind.METHOD_RETURN, Kind.ERROR) for answer in answers)
     serials = [answer.reply_serial for answer in answers]
     assert len(serials) == len(set(serials)) == waiting
