@@ -179,9 +179,12 @@ def older(tmp_path: Path, bus: DBusDaemon) -> Iterator[MockUpstart]:
 
 def test_where_the_daemon_cannot_reload_the_client_sends_the_signal(older: MockUpstart) -> None:
     with subprocess.Popen(["sleep", "1000"]) as process:
-        older.add_instance("web", "", "start", "running", ("main", process.pid), ("post-start", 1))
-        assert older.run("reload", "web") == (0, "", "")
-        assert process.wait(LIMIT) == -signal.SIGHUP
+        try:
+            older.add_instance("web", "", "start", "running", ("main", process.pid), ("post-start", 1))
+            assert older.run("reload", "web") == (0, "", "")
+            assert process.wait(LIMIT) == -signal.SIGHUP
+        finally:
+            process.kill()
     assert older.run("reload", "web") == (1, "", "reload: No such process\n")
 
 
