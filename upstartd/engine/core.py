@@ -130,6 +130,10 @@ class Engine:
             world.log(Priority.WARN, "%s events in a row and no end: do jobs start one another?", _MOST_EVENTS)
         return world.effects
 
+    def rests(self, instance: Instance) -> bool:
+        """Whether something holds the instance in its state, as between any two steps."""
+        return self._lifecycle.rests(instance)
+
     def resume(self) -> list[Effect]:
         """Ask again for the processes that were asked for and are not known to exist: a new shell has to."""
         self.world.effects = []

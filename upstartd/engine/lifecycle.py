@@ -187,7 +187,7 @@ class Lifecycle:
             elif instance.goal is Goal.RESTART:
                 instance.goal = Goal.START  # to clients it has been `start` all the time
             self._enter(instance, state)
-            if self._rests(instance):
+            if self.rests(instance):
                 return
 
     def _enter(self, instance: Instance, state: State) -> None:
@@ -197,7 +197,8 @@ class Lifecycle:
         if action := self._on_entry.get(state):
             action(instance, old)
 
-    def _rests(self, instance: Instance) -> bool:
+    def rests(self, instance: Instance) -> bool:
+        """Whether something holds the instance where it is."""
         match instance.state:
             case State.WAITING | State.RUNNING:
                 return True

@@ -209,17 +209,19 @@ def put(state: EngineState, engine: Engine) -> None:
         raise SnapshotError("the numbers of the events are wrong")
     if any(uid > state.last_uid for uid in world.instances):
         raise SnapshotError("the numbers of the instances are wrong")
+    for instance in world.instances.values():
+        if not engine.rests(instance):
+            raise SnapshotError(f"{instance.title}: nothing holds it in {instance.state.word}")
     world.queue.restore(events.values(), state.last_event, state.event_at)
 
 
 def _put_class(
     world: World, state: ClassState, definitions: Sequence[Definition], events: Mapping[int, Event]
 ) -> None:
-    try:
-        definition = definitions[state.definition]
-        known = tuple(definitions[index] for index in state.definitions)
-    except IndexError:
-        raise SnapshotError(f"job {state.name}: there is no such definition") from None
+    if not all(0 <= index < len(definitions) for index in (state.definition, *state.definitions)):
+        raise SnapshotError(f"job {state.name}: there is no such definition")
+    definition = definitions[state.definition]
+    known = tuple(definitions[index] for index in state.definitions)
     if definition.name != state.name or state.name in world.classes:
         raise SnapshotError(f"job {state.name}: it is there twice, or by two names")
     job_class = JobClass(definition, known, world.queue)
