@@ -726,6 +726,26 @@ def test_a_group_above_one_in_use_goes_after_that() -> None:
     assert stage.control_groups.take_state() == ControlGroupsState()
 
 
+def test_a_group_goes_though_one_that_was_to_be_in_it_was_never_made() -> None:
+    stage = Stage(unified("memory"))
+    outer = stage.start(memory("pool"))
+    stage.control_groups.prepare(spawn_effect(instance=2, cgroups=(memory("pool/a/b"),)))
+    stage.end(outer)
+    stage.end(instance=2)
+    assert stage.groups.made() == []
+
+
+def test_a_group_above_one_that_was_never_made_stays_with_who_has_made_it() -> None:
+    stage = Stage(unified("memory"))
+    effect = spawn_effect(cgroups=(memory("pool"),))
+    outer = stage.control_groups.prepare(effect)
+    make(stage.groups.kernel, outer, None, None)
+    stage.control_groups.prepare(spawn_effect(instance=2, cgroups=(memory("pool/a"),)))
+    stage.end(instance=2)
+    enter(stage.groups.kernel, outer)
+    assert stage.groups.made() == ["/cg/pool"]
+
+
 def test_what_a_job_leaves_behind_keeps_its_group() -> None:
     stage = Stage(unified("memory"))
     main, child, other = stage.start(memory()), stage.start(memory()), stage.start(memory())
@@ -779,6 +799,7 @@ def test_very_many_groups_in_a_job_s_own_are_removed_bit_by_bit() -> None:
         stage.loop.let_time_pass()
         left.append(len(stage.groups.made()))
     assert left == [1502, 502, 0]
+    assert len(stage.groups.kernel.named("subdirectories")) < 1000
 
 
 def test_a_group_that_is_not_empty_though_nobody_is_seen_in_it_is_tried_again_for_a_while() -> None:

@@ -289,7 +289,7 @@ class ControlGroups:
     def instance_ended(self, instance: int) -> None:
         """No process of this instance is left that it knows of: remove its groups, as soon as they are empty."""
         for path, levels in self._used.pop(instance, {}).items():
-            if not any(path in others for others in self._used.values()):
+            if not self._is_used(path):
                 self._left[path] = levels
                 self._remove(path)
 
@@ -311,12 +311,17 @@ class ControlGroups:
             if above in self._left:
                 self._remove(above)
                 return
-            if self._is_above_a_used_one(above):
+            if self._is_used(above) or self._is_above_a_used_one(above):
                 return
             try:
                 self._kernel.remove_directory(above)
+            except FileNotFoundError:
+                continue  # Its process has not even got to making it.
             except OSError:
                 return  # Others have made groups in it.
+
+    def _is_used(self, path: str) -> bool:
+        return any(path in groups for groups in self._used.values())
 
     def _is_above_a_used_one(self, path: str) -> bool:
         every = (other for groups in (self._left, *self._used.values()) for other in groups)
