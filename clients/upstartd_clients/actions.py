@@ -335,13 +335,18 @@ def _tell_edit(request: Request, path: str | None) -> None:
 
 def is_enabled(request: Request) -> int:
     """Print whether events start a job; 0 if they do, 1 if not."""
-    name = request.job_name()
     try:
-        enabled = any(job.start_on for job in request.upstart.conditions([request.upstart.job(name)]))
+        enabled = has_start_condition(request)
     except (ConnectionFailed, NobodyThere):
         enabled = _job_on_disk(request).enabled
     request.output.line("enabled" if enabled else "disabled")
     return 0 if enabled else 1
+
+
+def has_start_condition(request: Request) -> bool:
+    """Whether the daemon knows of events that start the job that is meant; UnknownJob if it does not know the job."""
+    job = request.upstart.job(request.job_name())
+    return any(conditions.start_on for conditions in request.upstart.conditions([job]))
 
 
 # The daemon

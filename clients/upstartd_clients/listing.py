@@ -49,7 +49,7 @@ class Listing:
                 rows.append(_row(job, "stop", "waiting", ("", "", ""), description))
                 continue
             first, *others = [self._process(*process) for process in status.processes] or [("", "", "")]
-            rows.append(_row(render.full_name(status), status.goal, status.state, first, description))
+            rows.append(_row(render.full_name(job, status.instance), status.goal, status.state, first, description))
             rows += [tuple((text, "") for text in ("", "", *other, "")) for other in others]
         return render.table(rows, tint)
 

@@ -32,9 +32,9 @@ def plain(text: str, _: str) -> str:
     return text
 
 
-def full_name(status: Status) -> str:
+def full_name(job: str, instance: str) -> str:
     """An instance's name as messages have it: that of its job, and its own if it has one."""
-    return f"{status.job} ({status.instance})" if status.instance else status.job
+    return f"{job} ({instance})" if instance else job
 
 
 def colour(goal: str, state: str) -> str:
@@ -49,7 +49,7 @@ def status_lines(status: Status, tint: Tint = plain) -> Iterator[str]:
         process, pid = status.processes[0]
         first = f", process {pid}" if process in _UNNAMED_PROCESSES else f", ({process}) process {pid}"
     where = tint(f"{status.goal}/{status.state}", colour(status.goal, status.state))
-    yield f"{full_name(status)} {where}{first}"
+    yield f"{full_name(status.job, status.instance)} {where}{first}"
     for process, pid in status.processes[1:]:
         yield f"\t{process} process {pid}"
 

@@ -232,13 +232,19 @@ class Job(NamedTuple):
             actions.print_status(request, name, status)
             return RUNNING if status and _runs(status) else STOPPED
 
-    def _runs(self) -> bool:
+    def runs(self) -> bool:
+        """Whether it runs, or is on the way there."""
         with self.services.request("status", self.words) as request:
             try:
                 _, status = actions.find_status(request)
             except DaemonError:
                 return False
             return status is not None and _runs(status)
+
+    def enabled(self) -> bool:
+        """Whether there are events that start it; UnknownJob if there is no such job."""
+        with self.services.request("is-enabled", self.words) as request:
+            return actions.has_start_condition(request)
 
     def _carry_out(self, command: str) -> int:
         return self.services.carry_out(command, self.words)
@@ -262,11 +268,11 @@ class Job(NamedTuple):
 
     def force_reload(self) -> int:
         """Reload what runs; what cannot be reloaded is restarted."""
-        return 0 if self._runs() and self.reload() == 0 else self.restart()
+        return 0 if self.runs() and self.reload() == 0 else self.restart()
 
     def try_restart(self) -> int:
         """Restart what runs, and leave alone what does not."""
-        return self.restart() if self._runs() else 0
+        return self.restart() if self.runs() else 0
 
 
 ACTIONS: dict[str, Callable[[Job], int]] = {
