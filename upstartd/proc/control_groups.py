@@ -304,8 +304,10 @@ class ControlGroups:
             if error.errno == errno.EBUSY:
                 self._wait(path, attempt)
             else:
-                self._log.warn(f"cannot remove the control group {path}: {error.strerror}")
-                del self._left[path]
+                self._give_up(path, error.strerror)
+            return
+        except ValueError as error:  # a path that is none, out of a state of foreign making
+            self._give_up(path, error)
             return
         for above in _removable(path, self._left.pop(path))[1:]:
             if above in self._left:
@@ -319,6 +321,10 @@ class ControlGroups:
                 continue  # Its process has not even got to making it.
             except OSError:
                 return  # Others have made groups in it.
+
+    def _give_up(self, path: str, reason: object) -> None:
+        self._log.warn(f"cannot remove the control group {path!r}: {reason}")
+        del self._left[path]
 
     def _is_used(self, path: str) -> bool:
         return any(path in groups for groups in self._used.values())
@@ -355,7 +361,7 @@ class ControlGroups:
             timer = self._loop.call_later(RETRY_AFTER[attempt], partial(self._waited, path, attempt + 1))
             self._waiting[path] = timer.cancel
         else:
-            self._log.warn(f"cannot remove the control group {path}: {os.strerror(errno.EBUSY)}")
+            self._log.warn(f"cannot remove the control group {path!r}: {os.strerror(errno.EBUSY)}")
 
     def _somebody_in(self, path: str) -> int | None:
         """A pidfd of some process in the group, or below it."""
