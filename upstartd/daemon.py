@@ -83,8 +83,11 @@ async def _run(options: Options, log: Log, first: Pid1 | None) -> int:
 
 def own_environment() -> dict[str, str]:
     """What the daemon was given at exec, without what Python adds to it for itself (design, 40)."""
-    with open("/proc/self/environ", "rb") as file:
-        entries = file.read().decode("utf-8", "surrogateescape").split("\0")
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            entries = file.read().decode("utf-8", "surrogateescape").split("\0")
+    except OSError:
+        return dict(os.environ)  # A container without /proc has more to do without than the difference.
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 

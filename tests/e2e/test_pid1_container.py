@@ -69,17 +69,21 @@ def test_what_a_container_does_not_let_it_do_is_said_once_and_left_out(tmp_path:
         machine.wait_for_job("web", "start/running")
         said = [line for line in machine.output().splitlines() if "left out" in line]
         no = "(Operation not permitted)"
-        left_out = ", ".join(f"{what} {no}" for what in ("mount /dev/pts filesystem", "create /dev/tty",
-                                                         "mount /sys filesystem"))
-        assert said == [f"Not possible in this container, and left out: {left_out}"]
+        left_out = [f"{what} {no}" for what in ("mount /dev/pts filesystem", "create /dev/tty",
+                                                "mount /proc filesystem", "mount /sys filesystem")]
+        left_out.append("hide the command line (No such file or directory)")
+        assert said == [f"Not possible in this container, and left out: {', '.join(left_out)}"]
         machine.signal(signal.SIGTERM)
         assert machine.wait() == 0
 
 
 def test_a_container_s_log_is_what_its_process_1_says_to_the_end(tmp_path: Path) -> None:
-    with Machine(tmp_path, "container", base=False, jobs={"web": "start on startup\nexec sleep 1000\n"}) as machine:
+    jobs = {"web": "start on startup\nexec sleep 1000\n",
+            "talker": "start on startup\ntask\nexec echo a job can say something as well >> /proc/1/fd/1 2>&1\n"}
+    with Machine(tmp_path, "container", base=False, jobs=jobs, command=WITHOUT_RIGHTS) as machine:
         machine.boot("--verbose")
         machine.wait_for_job("web", "start/running")
+        machine.wait_for(lambda: "a job can say something as well\n" in machine.output(), "the job's line")
         machine.signal(signal.SIGWINCH)  # a terminal's new size, and nobody's request
         machine.signal(signal.SIGSEGV)
         machine.wait_for(lambda: "Fatal Python error: Segmentation fault" in machine.output(), "the report of a crash")

@@ -94,7 +94,7 @@ pivot_root . old
 mount -t proc proc /proc
 umount -l /old
 case $kind in
-    machine) umount /proc;;
+    machine|bare) umount /proc;;
     read-only) mount -o remount,ro /; umount /proc;;
 esac
 exec "$@"
@@ -179,7 +179,8 @@ class Machine:
         assert self.process.poll() is None, self.output()
         for pid in descendants(self.process.pid)[:1]:
             with contextlib.suppress(OSError):
-                if Path(f"/proc/{pid}/comm").read_text() == "init\n":
+                # Without /proc it keeps the name that it was executed by.
+                if Path(f"/proc/{pid}/comm").read_text() == ("upstartd\n" if self._kind == "bare" else "init\n"):
                     return pid
         return None
 
