@@ -545,6 +545,12 @@ def test_a_lack_of_descriptors_for_it_is_a_passing_thing() -> None:
         spawner.start(spawn_effect(cgroups=(memory(),)))
 
 
+def test_a_process_that_joins_a_group_takes_a_fork() -> None:
+    groups = unified("memory", find_quick=b"/one/program")
+    Spawner(groups.kernel, DEFAULTS, None, ControlGroups(groups.kernel, SILENT, ScriptedLoop())).start(WITH_GROUP)
+    assert groups.kernel.named("fork")
+
+
 def test_the_daemon_keeps_no_tree_open() -> None:
     groups = unified("memory")
     Spawner(groups.kernel, DEFAULTS, None, ControlGroups(groups.kernel, SILENT, ScriptedLoop())).start(
