@@ -221,10 +221,18 @@ class LinuxMachine:
         if not os.isatty(fd):
             return
         import termios
+
+        try:
+            self._set_terminal(fd)
+        except termios.error as error:  # which is no OSError
+            raise OSError(*error.args) from None
+
+    def _set_terminal(self, fd: int) -> None:
+        import termios
         import tty
 
         settings = termios.tcgetattr(fd)
-        kept = (termios.CSIZE | termios.CSTOPB | termios.PARENB | termios.PARODD)
+        kept = termios.CSIZE | termios.CSTOPB | termios.PARENB | termios.PARODD
         settings[tty.IFLAG] = termios.BRKINT | termios.IGNPAR | termios.ICRNL | termios.IXON | termios.IMAXBEL
         settings[tty.OFLAG] = termios.OPOST | termios.ONLCR
         settings[tty.CFLAG] = settings[tty.CFLAG] & kept | termios.HUPCL | termios.CLOCAL | termios.CREAD

@@ -197,19 +197,17 @@ class Pid1:
 
     def _take_console(self, *, restarted: bool) -> None:
         """Say what is to be said on the console; a daemon that was executed anew has left it already."""
-        try:
-            console = self._machine.open("/dev/console", os.O_RDWR)
-        except OSError as error:
-            self._failures.append(("open /dev/console", error.strerror or str(error)))
-            self._fill_standard_descriptors()
-            return
-        self._machine.report_crashes(console)  # the one thing that is said there to the end
+        has_console = self._try("open /dev/console", self._open_console)
         if restarted:
             self.started()
-            return
-        for number in _STANDARD:
-            self._machine.become(console, number)
-        self._try("reset /dev/console", self._machine.make_sane, console)
+        elif has_console and self._try("use /dev/console", self._use_as_standard, "/dev/console", _STANDARD):
+            self._try("reset /dev/console", self._machine.make_sane, _STANDARD[0])
+        else:
+            self._fill_standard_descriptors()
+
+    def _open_console(self) -> None:
+        # Where this process is when it crashes is the one thing that is said there to the end.
+        self._machine.report_crashes(self._machine.open("/dev/console", os.O_WRONLY))
 
     def _fill_standard_descriptors(self) -> None:
         """No other file may get one of their numbers."""
@@ -245,7 +243,7 @@ class Pid1:
         how = self.way_down.reboot
         machine = self._machine
         for number in (signal.SIGTERM, signal.SIGKILL):
-            machine.kill_all(number)
+            self._try("end other processes", machine.kill_all, number)
             if machine.collect_all(TIME_TO_END):
                 break
         self._put_files_away()
@@ -259,14 +257,20 @@ class Pid1:
         """
         machine = self._machine
         self._in_child("sync", machine.sync)
-        for path in machine.swap_files():
+        for path in self._list("swap files", machine.swap_files):
             self._in_child(f"swap off {path}", machine.swap_off, path)
-        for target in sorted(machine.mount_points(), key=lambda path: path.count("/"), reverse=True):
+        mounted = self._list("mount points", machine.mount_points)
+        for target in sorted(mounted, key=lambda path: path.count("/"), reverse=True):
             is_kept = target in _KEPT or target.startswith(_BELOW_KEPT)
             if not is_kept and not self._in_child(f"unmount {target}", machine.unmount, target):
                 self._make_read_only(target)
         self._make_read_only("/")
         self._in_child("sync", machine.sync)
+
+    def _list(self, what: str, look: Callable[[], list[str]]) -> list[str]:
+        found: list[str] = []
+        self._try(f"list {what}", lambda: found.extend(look()))
+        return found
 
     def _make_read_only(self, target: str) -> None:
         self._in_child(f"make {target} read-only", self._machine.mount, "", target, "", MS_REMOUNT | MS_RDONLY, "")

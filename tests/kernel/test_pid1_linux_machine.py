@@ -73,6 +73,19 @@ def test_a_console_becomes_sane_and_keeps_its_speed() -> None:
         os.close(console)
 
 
+def test_a_console_that_refuses_is_an_error_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise termios.error(errno.EIO, os.strerror(errno.EIO))
+
+    screen, console = pty.openpty()
+    monkeypatch.setattr(termios, "tcsetattr", refuse)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        machine.make_sane(console)
+    assert caught.value.errno == errno.EIO
+    os.close(screen)
+    os.close(console)
+
+
 def test_what_is_no_terminal_stays_as_it_is(tmp_path: Path) -> None:
     descriptor = machine.open(os.devnull, os.O_RDWR)
     machine.make_sane(descriptor)

@@ -31,6 +31,9 @@ class ScriptedMachine:
     def _note(self, *words: object) -> None:
         call = " ".join(map(str, words))
         self.calls.append(call)
+        self._refuse(call)
+
+    def _refuse(self, call: str) -> None:
         for beginning, number in self.refused.items():
             if call.startswith(beginning):
                 raise OSError(number, os.strerror(number))
@@ -99,9 +102,11 @@ class ScriptedMachine:
         self.mounts.remove(target)
 
     def mount_points(self) -> list[str]:
+        self._refuse("list")
         return list(self.mounts)
 
     def swap_files(self) -> list[str]:
+        self._refuse("list")
         return list(self.swaps)
 
     def swap_off(self, path: str, /) -> None:

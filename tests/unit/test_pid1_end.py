@@ -79,6 +79,15 @@ def test_what_cannot_be_unmounted_becomes_read_only_and_is_told_of() -> None:
     assert machine.calls[-1] == "reboot RESTART"
 
 
+def test_without_proc_the_machine_still_ends() -> None:
+    refused = {"list": errno.ENOENT, "kill": errno.EPERM}
+    machine = ScriptedMachine(refused=refused)
+    assert end(machine) == ["Unable to end other processes: Operation not permitted",
+                            "Unable to list swap files: No such file or directory",
+                            "Unable to list mount points: No such file or directory"]
+    assert machine.calls[-1] == "reboot RESTART"
+
+
 def test_a_refusal_to_end_the_machine_is_told() -> None:
     machine = ScriptedMachine(refused={"reboot": errno.EPERM})
     assert end(machine, WAYS_DOWN[38]) == ["Unable to power off: Operation not permitted"]

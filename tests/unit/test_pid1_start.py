@@ -73,6 +73,7 @@ def test_a_bare_machine_gets_devices_file_systems_and_a_console_in_this_order(lo
         "mknod /dev/kmsg 644 1 11",
         "open /dev/console",
         "crashes /dev/console",
+        "open /dev/console",
         "sane /dev/console",
         "chdir /",
         f"mount /proc proc {NO_SUID_NO_DEV_NO_EXEC} ",
@@ -174,6 +175,13 @@ def test_executed_anew_it_leaves_the_console_as_it_is(log: Noted) -> None:
     assert log.kernel_log is not None
     first.started()
     assert machine.asked("open").count("/dev/kmsg") == 1
+
+
+def test_executed_anew_without_a_console_it_still_talks_to_the_kernel_s_log(log: Noted) -> None:
+    machine = ScriptedMachine(*DEVICES, refused={"open /dev/console": errno.EIO})
+    prepare(machine, log, restarted=True)
+    assert log.kernel_log is not None
+    assert log.said == [(Priority.WARN, "Unable to open /dev/console: Input/output error")]
 
 
 def test_its_own_path_is_the_one_that_jobs_get_and_no_container_is_named(log: Noted) -> None:
