@@ -66,7 +66,7 @@ def test_the_tutorial_s_jobs_run_once_for_each_boot_and_stop_at_each_shutdown(tm
             assert log("nodetest") == ["DATE Node Test Starting", "DATE Node Test Stopping"] * (boot - 1) + [
                 "DATE Node Test Starting"]
             if boot == 1:
-                machine.run("initctl", "emit", "--no-wait", "runlevel", "RUNLEVEL=6", "PREVLEVEL=2")
+                assert machine.run("reboot") == ""
             else:
                 machine.signal(signal.SIGINT)  # as the kernel does for Ctrl-Alt-Delete
             assert machine.wait() == RESTARTED
@@ -138,12 +138,14 @@ def test_every_event_of_a_boot_is_true_when_it_comes(tmp_path: Path) -> None:
         assert "left out: /mnt/perhaps" in machine.kernel_log()
 
         # Single-user mode: a shell on the console; when it ends the machine goes back.
-        machine.run("initctl", "emit", "--no-wait", "runlevel", "RUNLEVEL=1", "PREVLEVEL=2")
+        assert machine.run("runlevel") == "N 2\n"
+        machine.run("telinit", "1")
         machine.wait_for_job("rcS", "start/running")
         machine.type("echo runlevel $RUNLEVEL; exit")
         machine.wait_for(lambda: "\nrunlevel 1\n" in machine.screen(), "the shell")
         machine.wait_for(lambda: handled(machine).count("runlevel") == 3, "the way back")
         machine.wait_for_job("rcS", "stop/waiting")
+        assert machine.run("runlevel") == "S 2\n"
 
         machine.signal(signal.SIGPWR)
         assert machine.wait() == SWITCHED_OFF

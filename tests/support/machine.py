@@ -27,7 +27,8 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 BASE_JOBS = ROOT / "packaging" / "init"
-CLIENTS = ("initctl", "start", "stop", "restart", "reload", "status", "service")
+CLIENTS = ("initctl", "start", "stop", "restart", "reload", "status", "service", "runlevel", "telinit", "shutdown",
+           "reboot", "halt", "poweroff")
 # What of this machine's would have an effect outside the new namespaces, or make a difference to what a test finds.
 LEFT_OUT = (
     ".dockerenv", "etc/fstab", "etc/init", "etc/init.d", "etc/inittab", "etc/network", "etc/powerstatus",
