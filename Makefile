@@ -33,6 +33,7 @@ lint: .venv/installed-with-tools
 
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
+	$(BIN)/python packaging/man/make.py
 
 bench: .venv/installed-with-tools
 	$(BIN)/python tests/bench/bench.py $(ARGS)

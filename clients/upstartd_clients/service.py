@@ -74,6 +74,7 @@ def _usage(program: str) -> Iterable[str]:
     yield f"Usage: {program} [--user] NAME ACTION [ARGUMENT]..."
     yield f"       {program} [--user] --status-all"
     yield f"       {program} [--user] NAME --full-restart"
+    yield "Start, stop and look at services: jobs, and init scripts."
     yield ""
     yield from texts.option_list(_OPTIONS)
     yield ""

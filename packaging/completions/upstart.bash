@@ -2,7 +2,7 @@
 #
 # All that is offered is what the commands themselves say (initctl help, --help, initctl list, ...), so there is nothing
 # here that could get out of date. A daemon that is not there, or does not answer this user, offers nothing.
-# Install as upstart in /usr/share/bash-completion/completions, with links named after the commands below.
+# Install as initctl in /usr/share/bash-completion/completions, with links named after the other programs below.
 
 # Ask initctl, for the daemon that the line is about.
 _upstart_ask() {
