@@ -28,29 +28,35 @@ class Colour:
 
 
 class Output:
-    """The two streams of one program, called `program` in its errors. `coloured`: results go to where colours show."""
+    """The two streams of one program, called `program` in its errors. `coloured`: results go to where colours show.
 
-    def __init__(self, program: str, out: TextIO, err: TextIO, *, coloured: bool = False) -> None:
+    Without `attended` nobody sits at a terminal that they may be.
+    """
+
+    def __init__(
+        self, program: str, out: TextIO, err: TextIO, *, coloured: bool = False, attended: bool = True
+    ) -> None:
         self.program = program
         self.quiet = False
         self.verbose = False
         self._out = out
         self._err = err
         self._coloured = coloured
+        self._attended = attended
 
     def named(self, program: str) -> Output:
         """The same streams for a program of another name."""
-        return Output(program, self._out, self._err, coloured=self._coloured)
+        return Output(program, self._out, self._err, coloured=self._coloured, attended=self._attended)
 
     @property
     def to_people(self) -> bool:
         """Whether results go to a terminal."""
-        return self._out.isatty()
+        return self._attended and self._out.isatty()
 
     @property
     def for_people(self) -> bool:
         """Whether errors go to a terminal: only there more is said than scripts may rely on."""
-        return self._err.isatty()
+        return self._attended and self._err.isatty()
 
     def tint(self, text: str, colour: str) -> str:
         """The text in one of the colours of Colour, where colours show; empty is none."""
@@ -107,7 +113,9 @@ def run_program(argv: list[str], work: Callable[[list[str], Output], int]) -> in
     full disk with an error. Errors that are nobody's fault but ours are not caught.
     """
     out, err = _as_utf8(sys.stdout), _as_utf8(sys.stderr)
-    output = Output(os.path.basename(argv[0]), out, err, coloured=_shows_colours(out, os.environ))
+    attended = _is_attended(os.environ)
+    coloured = attended and _shows_colours(out, os.environ)
+    output = Output(os.path.basename(argv[0]), out, err, coloured=coloured, attended=attended)
     try:
         code = guarded(lambda output: work(argv[1:], output), output)
         output.flush()
@@ -129,6 +137,11 @@ def _as_utf8(stream: TextIO | None) -> TextIO:
         return open(os.devnull, "w")
     stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[attr-defined]  # a TextIOWrapper
     return stream
+
+
+def _is_attended(environ: Mapping[str, str]) -> bool:
+    """Whether somebody may be looking: the terminal of a job's process is its log, and its input is /dev/null."""
+    return "UPSTART_JOB" not in environ or (sys.stdin is not None and sys.stdin.isatty())
 
 
 def _shows_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import resource
 import subprocess
 from typing import TYPE_CHECKING
@@ -227,3 +228,11 @@ def test_without_terminals_jobs_run_and_the_log_says_that_their_output_is_not_ke
             daemon.run("initctl", "start", "web")
         assert daemon.log() == "init: Failed to create pty - disabling logging for job\n"
     assert not list(logs.iterdir())
+
+
+def test_what_a_client_says_in_a_job_s_log_is_what_it_says_into_a_pipe(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user", environ={"TERM": "xterm"}) as daemon:
+        daemon.write_job("asks", "task\nscript\n  initctl list\n  start nothing || :\nend script\n")
+        daemon.run("start", "asks")
+        said = (tmp_path / "log" / "asks.log").read_text()
+    assert re.fullmatch(r"asks start/running, process \d+\nstart: Unknown job: nothing\n", said)

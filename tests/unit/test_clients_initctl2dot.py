@@ -151,7 +151,8 @@ NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 
 @needs_graphviz
 @settings(max_examples=20)
-@given(st.lists(st.tuples(NAMES, NAMES, NAMES, NAMES), min_size=2, max_size=6))
+@given(st.lists(st.tuples(NAMES, NAMES, NAMES, NAMES), min_size=2, max_size=6,
+                unique_by=lambda row: row[0]))
 def test_graphviz_reads_whatever_names_there_are(rows: list[tuple[str, str, str, str]]) -> None:
     jobs = [dot.Job(name, [emitted], [dot.Cause("start", event, None, env), dot.Cause("stop", "stopping", event, env)])
             for name, emitted, event, env in rows]
