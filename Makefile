@@ -33,6 +33,7 @@ lint: .venv/installed-with-tools
 
 docs: .venv/installed
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/tutorial/transcript.py
 	$(BIN)/python packaging/man/make.py
 
 bench: .venv/installed-with-tools

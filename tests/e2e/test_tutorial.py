@@ -16,7 +16,7 @@ import pytest
 
 from support.daemon import Daemon
 from support.terminal import run_in_terminal
-from support.tutorial import ROOT, TUTORIAL, copy_job, copy_programs, fetch, free_port
+from support.tutorial import ROOT, TRANSCRIPT, TUTORIAL, copy_job, copy_programs, fetch, free_port, play
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -173,3 +173,8 @@ def test_make_run_plays_the_tutorial_and_ends_well(tmp_path_factory: pytest.Temp
     assert ("Python's own web server stands in for it" in said) is not node
     assert said.count("testjob ran at ") == 1 + 2  # after the start, and after the event
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="the transcript is of a play with node.js")
+def test_the_transcript_in_the_documentation_is_what_a_play_prints() -> None:
+    assert play() == TRANSCRIPT.read_text()

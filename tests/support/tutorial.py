@@ -29,3 +29,6 @@ copy_job = _run.copy_job
 copy_programs = _run.copy_programs
 free_port = _run.free_port
 fetch = _load("fetch").fetch
+_transcript = _load("transcript")
+play = _transcript.play
+TRANSCRIPT = _transcript.TRANSCRIPT
