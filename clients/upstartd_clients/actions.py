@@ -334,11 +334,17 @@ def _tell_edit(request: Request, path: str | None) -> None:
 
 
 def is_enabled(request: Request) -> int:
-    """Print whether events start a job; 0 if they do, 1 if not."""
+    """Print whether events start a job; 0 if they do, 1 if not.
+
+    The files tell: a job that runs keeps its old definition in the daemon. It is asked about jobs that have none here.
+    """
     try:
-        enabled = has_start_condition(request)
-    except (ConnectionFailed, NobodyThere):
         enabled = _job_on_disk(request).enabled
+    except LocalError as not_here:
+        try:
+            enabled = has_start_condition(request)
+        except (ConnectionFailed, NobodyThere):
+            raise not_here from None
     request.output.line("enabled" if enabled else "disabled")
     return 0 if enabled else 1
 

@@ -160,6 +160,16 @@ def test_a_job_s_own_process_may_ask_for_itself(daemon: Daemon) -> None:
 # -- enable and disable -----------------------------------------------------------------------------------------------
 
 
+def test_a_job_that_runs_is_disabled_as_soon_as_its_files_say_so(daemon: Daemon) -> None:
+    daemon.write_job("web", "start on boot\nexec sleep 1000\n")
+    daemon.run("start", "web")
+    daemon.run("initctl", "disable", "web")
+    done = daemon.try_run("initctl", "is-enabled", "web")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "disabled\n", "")
+    daemon.run("initctl", "enable", "web")
+    assert daemon.run("initctl", "is-enabled", "web") == "enabled\n"
+
+
 def test_a_job_that_is_disabled_is_started_by_no_event_until_it_is_enabled_again(daemon: Daemon) -> None:
     daemon.write_job("web", f"start on boot\n{SLEEP}")
     assert daemon.run("initctl", "is-enabled", "web") == "enabled\n"
