@@ -63,7 +63,10 @@ def group_in(tree: Tree, text: str) -> str:
 def own_groups(tree: Tree) -> list[str]:
     """The groups of instances that there are."""
     parent = Path(tree.place, "upstart")
-    return sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.exists() else []
+    try:
+        return sorted(path.name for path in parent.iterdir() if path.is_dir())
+    except FileNotFoundError:  # never made, or gone with the last group in it
+        return []
 
 
 MEMORY = ControlGroup("memory", None, "limit_in_bytes", str(50 << 20))
