@@ -340,7 +340,7 @@ def is_enabled(request: Request) -> int:
     """
     try:
         enabled = _job_on_disk(request).enabled
-    except LocalError as not_here:
+    except ClientError as not_here:
         try:
             enabled = has_start_condition(request)
         except (ConnectionFailed, NobodyThere):
