@@ -7,7 +7,9 @@ specification, sections 2 and 6; design, 18 and 23.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from upstartd.conf.diagnostics import Diagnostic, Fault, suggestion
 from upstartd.conf.lexer import Lexer
@@ -30,6 +32,10 @@ class Parsed:
 
     config: JobConfig | None
     diagnostics: tuple[Diagnostic, ...] = ()
+
+
+# What has the signature and the meaning of parse().
+Parse: TypeAlias = Callable[[str, str, JobConfig], Parsed]
 
 
 def parse(text: str, path: str, base: JobConfig = EMPTY) -> Parsed:

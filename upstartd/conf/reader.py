@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from upstartd.conf.parser import parse
 from upstartd.conf.source import JobSources
 from upstartd.conf.watch import JobWatch
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from upstartd.conf.model import JobFiles
+    from upstartd.conf.parser import Parse
     from upstartd.conf.source import Files
     from upstartd.log import Priority
 
@@ -24,8 +26,8 @@ class JobReader:
 
     def __init__(self, directories: Sequence[str], *, take: Callable[[JobFiles], None],
                  report: Callable[[Priority, str], None], loop: asyncio.AbstractEventLoop,
-                 files: Files | None = None) -> None:
-        self.sources = JobSources(directories, report=report, files=files)
+                 files: Files | None = None, parse: Parse = parse) -> None:
+        self.sources = JobSources(directories, report=report, files=files, parse=parse)
         self._watch = JobWatch(self.sources, report=report)
         self._take = take
         self._loop = loop

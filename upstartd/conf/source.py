@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from upstartd.conf.disk import Content, Disk, Kind
 from upstartd.conf.model import Definition, JobConfig, JobFiles
-from upstartd.conf.parser import parse
+from upstartd.conf.parser import EMPTY, parse
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from upstartd.conf.parser import Parse
 
 _CONF = ".conf"
 _OVERRIDE = ".override"
@@ -101,16 +103,17 @@ class _Listing:
 class JobSources:
     """The job files below `directories`, the one with the highest precedence first.
 
-    What there is to say goes to `report`. Every method that reads files gives the JobFiles that follow, each as soon
+    What there is to say goes to `report`; `parse` tells what a text means, as parser.py does. Every method that reads files gives the JobFiles that follow, each as soon
     as it is known; nothing is read before it is asked for, so such an iterator must be used up.
     """
 
     def __init__(self, directories: Sequence[str], *, report: Callable[[Priority, str], None],
-                 files: Files | None = None) -> None:
+                 files: Files | None = None, parse: Parse = parse) -> None:
         self.watcher: Watcher = _Nobody()
         self._directories = {path: _Directory(path) for path in directories}
         self._report = report
         self._files = files if files is not None else Disk()
+        self._parse_text = parse
 
     # -- everything --------------------------------------------------------------------------------------------
 
@@ -288,10 +291,10 @@ class JobSources:
             return config
         return self._parse(override, content, config) or config
 
-    def _parse(self, file: _File, content: Content, *base: JobConfig) -> JobConfig | None:
+    def _parse(self, file: _File, content: Content, base: JobConfig = EMPTY) -> JobConfig | None:
         """What the content of a file means, on top of `base`, or None where it is wrong. Both are written down."""
         file.stamp, file.digest = content.stamp, hash(content.data)
-        parsed = parse(content.data.decode("utf-8", "surrogateescape"), file.path, *base)
+        parsed = self._parse_text(content.data.decode("utf-8", "surrogateescape"), file.path, base)
         for diagnostic in parsed.diagnostics:
             self._report(Priority.ERROR, str(diagnostic))
         file.diagnostics = tuple(diagnostic.in_full for diagnostic in parsed.diagnostics)
