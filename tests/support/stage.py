@@ -276,7 +276,7 @@ class Stage:
             State.STARTING: one.awaited in queued,
             State.SECURITY: ProcessName.SECURITY in one.pids,
             State.PRE_START: ProcessName.PRE_START in one.pids,
-            State.SPAWNED: ProcessName.MAIN in one.pids and not one.main_is_ready,
+            State.SPAWNED: ProcessName.MAIN in one.pids,
             State.POST_START: ProcessName.POST_START in one.pids,
             State.RUNNING: one.goal is Goal.START
             and (ProcessName.MAIN in one.pids or ProcessName.MAIN not in one.config.processes),

@@ -109,6 +109,7 @@ def test_a_missing_part_is_refused(key: str) -> None:
         (("job_classes", 0, "definition"), -1),
         (("job_classes", 0, "jobs", 0, "pids"), {}),
         (("job_classes", 0, "jobs", 0, "state"), "JOB_STARTING"),
+        (("job_classes", 0, "jobs", 0, "state"), "JOB_SPAWNED"),
         (("job_classes", 0, "start_places"), {"2": 1}),
         (("job_classes", 0, "start_places"), {"99": 1}),
         (("job_classes", 0, "jobs", 0, "state"), "JOB_WAITING"),

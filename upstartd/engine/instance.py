@@ -71,8 +71,8 @@ class Instance:
     """
 
     __slots__ = (
-        "awaited", "failure", "goal", "holding", "job_class", "main_is_ready", "name", "next_supplies", "pids",
-        "respawn_window", "respawns", "state", "stop_environment", "stop_places", "supplies", "uid", "waiting",
+        "awaited", "failure", "goal", "holding", "job_class", "name", "next_supplies", "pids", "respawn_window",
+        "respawns", "state", "stop_environment", "stop_places", "supplies", "uid", "waiting",
     )  # fmt: skip
 
     def __init__(self, uid: int, job_class: JobClass, name: str, stop_places: Places) -> None:
@@ -85,7 +85,6 @@ class Instance:
         self.next_supplies: Supplies | None = None  # put aside until the next `starting`
         self.stop_environment: dict[str, str] = {}
         self.pids: dict[ProcessName, int | None] = {}
-        self.main_is_ready = False
         self.failure: Failure | None = None
         self.waiting: list[Waiting] = []
         self.holding: list[Event] = []  # the events that started or stopped it and wait for that

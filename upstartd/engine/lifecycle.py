@@ -46,10 +46,11 @@ _TOO_FAST = 0  # and where it respawned too fast
 
 # The states in which the end of main matters to somebody who wants it to run.
 _MAIN_IS_WANTED = frozenset({State.SPAWNED, State.POST_START, State.RUNNING, State.PRE_STOP})
-# The states whose process holds the instance until it has ended.
+# What holds the instance in a state until it has ended; main in `spawned` until it is ready, at the latest.
 _PROCESS_OF = {
     State.SECURITY: ProcessName.SECURITY,
     State.PRE_START: ProcessName.PRE_START,
+    State.SPAWNED: ProcessName.MAIN,
     State.POST_START: ProcessName.POST_START,
     State.PRE_STOP: ProcessName.PRE_STOP,
     State.KILLED: ProcessName.MAIN,
@@ -204,8 +205,6 @@ class Lifecycle:
                 return True
             case State.STARTING | State.STOPPING:
                 return instance.awaited is not None
-            case State.SPAWNED:
-                return instance.main_is_there and not instance.main_is_ready
             case state:
                 return _PROCESS_OF.get(state) in instance.pids
 
@@ -313,8 +312,6 @@ class Lifecycle:
         if command is None:
             return
         instance.pids[process] = None
-        if process is ProcessName.MAIN:
-            instance.main_is_ready = False
         self._world.effect(
             Spawn(
                 instance=instance.uid,
@@ -338,8 +335,7 @@ class Lifecycle:
 
     def main_ready(self, instance: Instance) -> None:
         """Main is what its `expect` asks for."""
-        instance.main_is_ready = True
-        if instance.state is State.SPAWNED and instance.main_is_there:
+        if instance.state is State.SPAWNED:
             self.advance(instance)
 
     def spawn_failed(self, instance: Instance, process: ProcessName) -> None:

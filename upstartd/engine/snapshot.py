@@ -59,7 +59,6 @@ class InstanceState:
     next_files: tuple[int, ...] = ()
     stop_env: tuple[str, ...] = ()
     pids: Mapping[ProcessName, int | None]
-    main_is_ready: bool = False
     failure: Failure | None = None
     holding: tuple[int, ...] = ()
     awaited: int | None = None
@@ -167,7 +166,6 @@ def _take_instance(instance: Instance, kill_due: float | None) -> InstanceState:
         next_files=following.files if following is not None else (),
         stop_env=_strings(instance.stop_environment),
         pids=dict(instance.pids),
-        main_is_ready=instance.main_is_ready,
         failure=instance.failure,
         holding=tuple(event.number for event in instance.holding),
         awaited=instance.awaited.number if instance.awaited is not None else None,
@@ -259,7 +257,6 @@ def _put_instance(world: World, job_class: JobClass, state: InstanceState, event
         world.hold_files(state.next_files)
     instance.stop_environment = environment.pairs(state.stop_env)
     instance.pids = dict(state.pids)
-    instance.main_is_ready = state.main_is_ready
     instance.failure = state.failure
     instance.respawns, instance.respawn_window = state.respawns, state.respawn_window
     world.add_instance(instance)
