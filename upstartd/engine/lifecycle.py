@@ -150,9 +150,10 @@ class Lifecycle:
             self.advance(instance)
 
     def stop(self, instance: Instance) -> None:
-        """Change the goal to stop. It acts at once on what runs, and on what `expect` still waits for (design, 3)."""
-        if instance.goal is Goal.STOP:
-            return
+        """Change the goal, which is another, to stop.
+
+        It acts at once on what runs, and on what `expect` still waits for (design, 3).
+        """
         self.set_goal(instance, Goal.STOP)
         expecting = instance.state is State.SPAWNED and instance.config.expect is not Expect.NONE
         if instance.state is State.RUNNING or expecting:
