@@ -29,6 +29,7 @@ from upstartd.conf.reader import JobReader
 from upstartd.engine import effects, inputs, snapshot
 from upstartd.engine.core import Engine
 from upstartd.engine.ending import Phase
+from upstartd.engine.world import World
 from upstartd.errors import InternalError, OperationFailed, UpstartdError
 from upstartd.log import Log, Priority
 from upstartd.machine import LinuxMachine
@@ -168,7 +169,7 @@ class Daemon:
         """An engine for the daemon's own jobs, or for those of the chroot session with this root directory."""
         address = self._places.socket_address if self._options.mode is Mode.USER else None
         uids = self.engine.world.uids if root else None
-        return Engine(self._table, self._environ, address, apparmor=self._apparmor, root=root, uids=uids)
+        return Engine(World(self._table, self._environ, address, apparmor=self._apparmor, root=root, uids=uids))
 
     # -- inputs and effects -----------------------------------------------------------------------------
 

@@ -17,13 +17,13 @@ from upstartd.conf.model import JobFiles
 from upstartd.engine import snapshot
 from upstartd.engine.core import Engine
 from upstartd.engine.effects import Effect, Reply, ReplyError
+from upstartd.engine.world import World
 from upstartd.state.codec import decode, encode
 
 if TYPE_CHECKING:
     from upstartd.conf.model import Definition
     from upstartd.engine.inputs import Input
     from upstartd.engine.instance import Instance
-    from upstartd.engine.world import World
 
 TABLE, OWN = {"PATH": "/bin"}, {"N": "y"}
 
@@ -37,8 +37,8 @@ class Twins:
     """An engine, and one that is re-executed now and then; to be used as one."""
 
     def __init__(self) -> None:
-        self._one = Engine(TABLE, OWN)
-        self._other = Engine(TABLE, OWN)
+        self._one = Engine(World(TABLE, OWN))
+        self._other = Engine(World(TABLE, OWN))
         self._cut_off: set[object] = set()
         # What the re-executed engine has in place of a definition that the test knows.
         self._definitions: dict[Definition, Definition] = {}
@@ -72,7 +72,7 @@ class Twins:
         self._cut_off |= {event.caller for event in world.queue.events.values()}
         before = snapshot.take(self._other)
         after = decode(snapshot.EngineState, json.loads(json.dumps(encode(before))))
-        self._other = Engine(TABLE, OWN)
+        self._other = Engine(World(TABLE, OWN))
         snapshot.put(after, self._other)
         assert encode(snapshot.take(self._other)) == encode(before)
         renewed = dict(zip(before.definitions, after.definitions, strict=True))

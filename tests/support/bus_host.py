@@ -20,6 +20,7 @@ from upstartd.bus.service import BusService
 from upstartd.conf.model import Command, Definition, JobConfig, JobFiles, ProcessName
 from upstartd.engine import effects, inputs
 from upstartd.engine.core import Engine
+from upstartd.engine.world import World
 from upstartd.errors import OperationFailed
 from upstartd.log import Log, Priority
 
@@ -60,7 +61,7 @@ class HostForTests:
         self.root = root
         self.daemon = daemon or self
         self.sessions: dict[str, HostForTests] = {}
-        self.engine = Engine({"PATH": "/bin"}, {})
+        self.engine = Engine(World({"PATH": "/bin"}, {}))
         self.log: Log = LogKept()
         self.is_pid_1 = is_pid_1
         self.only_root_may_change = only_root_may_change

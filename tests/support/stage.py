@@ -16,6 +16,7 @@ from upstartd.conf.model import Definition, EventPattern, JobConfig, JobFiles, P
 from upstartd.engine import effects, inputs
 from upstartd.engine.core import Engine
 from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State
+from upstartd.engine.world import World
 from upstartd.errors import UpstartdError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Stage:
         apparmor: bool = False,
     ) -> None:
         table = {"PATH": "/bin"} if environment is None else environment
-        self.engine = Engine(table, table if own is None else own, session_address, apparmor=apparmor)
+        self.engine = Engine(World(table, table if own is None else own, session_address, apparmor=apparmor))
         self.now = 1000.0
         self.processes: dict[tuple[int, ProcessName], Process] = {}
         self.news: list[str] = []

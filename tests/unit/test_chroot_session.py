@@ -8,6 +8,7 @@ from upstartd.chroot_session import for_sessions
 from upstartd.conf.model import Command, Definition, JobConfig, JobFiles, ProcessName
 from upstartd.engine import effects, inputs
 from upstartd.engine.core import Engine
+from upstartd.engine.world import World
 
 CALLER = object()
 WEB = JobConfig(processes={ProcessName.MAIN: Command("sleep 99")})
@@ -51,19 +52,19 @@ def start_web(engine: Engine) -> list[effects.Spawn]:
 
 
 def test_engines_that_share_their_uids_never_give_one_twice() -> None:
-    own = Engine({}, {})
-    boxed = Engine({}, {}, root="/srv/box", uids=own.world.uids)
-    spawned = [*start_web(own), *start_web(boxed), *start_web(Engine({}, {}, uids=own.world.uids))]
+    own = Engine(World({}, {}))
+    boxed = Engine(World({}, {}, root="/srv/box", uids=own.world.uids))
+    spawned = [*start_web(own), *start_web(boxed), *start_web(Engine(World({}, {}, uids=own.world.uids)))]
     assert [spawn.instance for spawn in spawned] == [1, 2, 3]
 
 
 def test_processes_of_a_session_are_asked_for_with_its_root() -> None:
-    assert [spawn.root for spawn in start_web(Engine({}, {}, root="/srv/box"))] == ["/srv/box"]
-    assert [spawn.root for spawn in start_web(Engine({}, {}))] == [""]
+    assert [spawn.root for spawn in start_web(Engine(World({}, {}, root="/srv/box")))] == ["/srv/box"]
+    assert [spawn.root for spawn in start_web(Engine(World({}, {})))] == [""]
 
 
 def test_a_change_of_the_table_that_nobody_asked_for_is_made_and_answered_to_nobody() -> None:
-    engine = Engine({"A": "first"}, {})
+    engine = Engine(World({"A": "first"}, {}))
     assert engine.step(inputs.SetEnvironment((), ("A=second",), True, None), 0) == [
         effects.UpdateActivationEnvironment((("A", "second"),))]
     assert engine.list_variables(()) == ["A=second"]
@@ -75,7 +76,7 @@ def test_a_change_of_the_table_that_nobody_asked_for_is_made_and_answered_to_nob
 
 
 def test_an_engine_is_idle_that_knows_no_more_than_its_job_files_say() -> None:
-    engine = Engine({}, {})
+    engine = Engine(World({}, {}))
     assert engine.is_idle
     start_web(engine)
     assert not engine.is_idle

@@ -14,6 +14,7 @@ from upstartd.engine import core, inputs, snapshot
 from upstartd.engine.core import Engine
 from upstartd.engine.effects import LogLine
 from upstartd.engine.states import State
+from upstartd.engine.world import World
 from upstartd.log import Priority
 
 # -- EmitEvent ------------------------------------------------------------------------------------------------
@@ -579,7 +580,7 @@ def test_jobs_that_start_one_another_without_end_leave_a_turn_to_everything_else
 
 def test_a_flood_goes_on_in_another_engine_as_it_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = flood(monkeypatch)
-    other = Engine({}, {})
+    other = Engine(World({}, {}))
     snapshot.put(snapshot.take(stage.engine), other)
     for _ in range(3):
         one, two = (

@@ -12,6 +12,7 @@ from upstartd.conf.parser import parse
 from upstartd.engine import snapshot
 from upstartd.engine.core import Engine
 from upstartd.engine.snapshot import EngineState, SnapshotError
+from upstartd.engine.world import World
 from upstartd.state.codec import DecodeError, decode, encode
 
 JOB = """\
@@ -45,7 +46,7 @@ def as_json(stage: Stage) -> Any:
 
 def test_a_state_comes_back_as_it_was() -> None:
     data = as_json(busy_stage())
-    engine = Engine({}, {})
+    engine = Engine(World({}, {}))
     snapshot.put(decode(EngineState, data), engine)
     assert encode(snapshot.take(engine)) == data
     instance = engine.instance_by_name("web", "")
@@ -120,4 +121,4 @@ def test_a_missing_part_is_refused(key: str) -> None:
 def test_a_state_that_contradicts_itself_is_refused(path: tuple[Any, ...], value: object) -> None:
     state = decode(EngineState, replaced(as_json(busy_stage()), path, value))
     with pytest.raises(SnapshotError):
-        snapshot.put(state, Engine({}, {}))
+        snapshot.put(state, Engine(World({}, {})))

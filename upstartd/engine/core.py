@@ -25,7 +25,6 @@ from upstartd.engine.instance import Instance, Request, Waiting
 from upstartd.engine.lifecycle import Lifecycle
 from upstartd.engine.offering import Offering
 from upstartd.engine.states import Goal
-from upstartd.engine.world import World
 from upstartd.errors import (
     AlreadyStarted,
     AlreadyStopped,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from upstartd.engine.event import Event
     from upstartd.engine.inputs import Caller, Input
     from upstartd.engine.job_class import JobClass
-    from upstartd.engine.world import Uids
+    from upstartd.engine.world import World
 
 
 # Jobs can start and stop one another without end. After so many events (more than sensible jobs make) anything else
@@ -59,24 +58,13 @@ _FLOOD_PAUSE = 0.05  # seconds
 
 
 class Engine:
-    """The pure core of the daemon. Arguments as for World."""
+    """The pure core of the daemon: moves `world`, which nothing has happened to yet."""
 
-    def __init__(
-        self,
-        initial_environment: Mapping[str, str],
-        own_environment: Mapping[str, str],
-        session_address: str | None = None,
-        *,
-        apparmor: bool = False,
-        root: str = "",
-        uids: Uids | None = None,
-    ) -> None:
-        self.world = World(
-            initial_environment, own_environment, session_address, apparmor=apparmor, root=root, uids=uids
-        )
-        self._lifecycle = Lifecycle(self.world)
-        self._offering = Offering(self.world, self._lifecycle)
-        self.ending = Ending(self.world, self._lifecycle)
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._lifecycle = Lifecycle(world)
+        self._offering = Offering(world, self._lifecycle)
+        self.ending = Ending(world, self._lifecycle)
         self._handlers: dict[type, Callable[[Any], None]] = {
             JobFiles: self._job_files,
             inputs.StartJob: self._start_job,
