@@ -131,6 +131,19 @@ def test_a_kill_timeout_that_runs_goes_on(daemon: Daemon) -> None:
     assert f"Sending KILL signal to stubborn main process ({pid})" in daemon.log()
 
 
+def test_what_a_lost_main_process_has_left_behind_is_killed_all_the_same(daemon: Daemon) -> None:
+    # `expect` follows the first child, and what stays behind is the program itself.
+    file = daemon.scratch / "pid"
+    daemon.write_job("lost", f"expect fork\nkill timeout 2\nscript\n  trap '' TERM\n  echo $$ > {file}\n  (exit 0)\n"
+                             "  while :; do sleep 0.1; done\nend script\n")
+    daemon.run("start", "lost")
+    pid = int(file.read_text())
+    wait_until(lambda: f"Sending TERM signal to lost leftover process ({pid})" in daemon.log(), "the loss to be seen")
+    restart(daemon)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of what was left")
+    assert f"Sending KILL signal to lost leftover process ({pid})" in daemon.log()
+
+
 def test_an_expect_in_progress_still_finds_its_daemon(daemon: Daemon) -> None:
     go = daemon.scratch / "go"
     daemon.write_job("forks", f"expect fork\nscript\n  until [ -e {go} ]; do :; done\n  sleep 1000 &\nend script\n")

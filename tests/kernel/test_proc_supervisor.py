@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1
 from typing import Any
 
@@ -26,7 +27,8 @@ from support.scripted_kernel import (
 from upstartd.conf.model import Expect, ProcessName
 from upstartd.engine.effects import KillLeftovers, KillProcess, ReloadProcess
 from upstartd.engine.inputs import MainFollowed, MainReady, ProcessEnded, ProcessForked, SpawnFailed
-from upstartd.proc.supervisor import RETRY_AFTER
+from upstartd.proc.supervisor import RETRY_AFTER, SupervisorState
+from upstartd.state.codec import decode, encode
 
 MAIN, PRE_START = ProcessName.MAIN, ProcessName.PRE_START
 TRACING = ("resume", "detach", "listen")
@@ -686,7 +688,9 @@ def hand_over(old: Stage) -> Stage:
     new = Stage()
     new.kernel.stats.update(old.kernel.stats)
     new.kernel.messages.update(old.kernel.messages)
-    new.supervisor.put_state(old.supervisor.take_state())
+    new.loop.now = old.loop.now
+    text = json.dumps(encode(old.supervisor.take_state()))
+    new.supervisor.put_state(decode(SupervisorState, json.loads(text)))
     return new
 
 
@@ -751,6 +755,28 @@ def test_leftovers_are_ended_after_a_re_execution(stage: Stage) -> None:
     leave(new)
     assert new.kernel.named("kill") == [("kill", 3001, SIGTERM)]
     assert new.take_log() == ["Sending TERM signal to web leftover process (3001)"]
+
+
+def test_leftovers_that_were_told_to_end_are_killed_in_time_over_a_re_execution(stage: Stage) -> None:
+    lose(stage)
+    stage.process(2001, session=2001)
+    leave(stage, timeout=5)
+    stage.loop.now += 3
+    new = hand_over(hand_over(stage))
+    assert not new.kernel.named("kill")
+    assert new.loop.let_time_pass() == 2
+    assert new.kernel.named("kill") == [("kill", 2001, SIGKILL)]
+    assert not hand_over(new).loop.timers
+
+
+def test_no_later_session_of_the_same_number_is_killed_over_a_re_execution(stage: Stage) -> None:
+    lose(stage)
+    stage.process(2001, session=2001, start_time=7)
+    leave(stage)
+    new = hand_over(stage)
+    new.process(2001, session=2001, start_time=8)
+    new.loop.let_time_pass()
+    assert not new.kernel.named("kill")
 
 
 # -- what is left -----------------------------------------------------------------------------------------

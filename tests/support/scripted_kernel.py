@@ -117,6 +117,10 @@ class ScriptedLoop:
     def __init__(self) -> None:
         self.readers: dict[int, Callable[[], object]] = {}
         self.timers: list[ScriptedTimer] = []
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
 
     def add_reader(self, fd: int, callback: Callable[[], object], /) -> None:
         assert fd not in self.readers
@@ -129,6 +133,9 @@ class ScriptedLoop:
         timer = ScriptedTimer(self, delay, callback)
         self.timers.append(timer)
         return timer
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> ScriptedTimer:
+        return self.call_later(when - self.now, callback)
 
     def let_time_pass(self) -> float:
         """Call the timer that was set first; gives its delay."""

@@ -21,7 +21,7 @@ from upstartd.conf.model import Console, ProcessName
 from upstartd.engine.inputs import MainFollowed, MainReady, ProcessEnded, ProcessForked, SpawnFailed
 from upstartd.proc.command import SetupFailed
 from upstartd.proc.control_groups import ControlGroupsState
-from upstartd.proc.leftovers import Leftovers
+from upstartd.proc.leftovers import Leftovers, LeftoversState
 from upstartd.proc.setup import Defaults, stops_itself
 from upstartd.proc.spawn import OutOfResources, Spawner
 from upstartd.proc.track import FIRST_AWAITED, TABLE, TRACED, Awaiting, News, Request, after_kill, read_status
@@ -46,7 +46,7 @@ _HOW_IT_WENT = {News.STOPPED: "stopped", News.SUSPENDED: "stopped", News.HELD: "
 
 
 class Timer(Protocol):
-    """What call_later() of a loop gives."""
+    """What the loop gives for a call that is to come."""
 
     def cancel(self) -> object:
         """Never call it."""
@@ -63,6 +63,12 @@ class Loop(Protocol):
 
     def call_later(self, delay: float, callback: Callable[[], object], /) -> Timer:
         """Call `callback` after `delay` seconds."""
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
+        """Call `callback` at `when`, by the clock of time()."""
+
+    def time(self) -> float:
+        """The time in seconds, monotonic and the same for all loops of a machine."""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,7 +103,7 @@ class SupervisorState:
     processes: tuple[Process, ...]
     newborn: Mapping[int, int]
     strays: tuple[int, ...]
-    lost: Mapping[int, tuple[str, tuple[int, ...]]]  # by the instance: the title and sessions of its leftovers
+    leftovers: LeftoversState = field(default_factory=LeftoversState)
     control_groups: ControlGroupsState = field(default_factory=ControlGroupsState)
 
 
@@ -133,7 +139,7 @@ class Supervisor:
         # main process each is, or because it is nobody's.
         self._newborn: dict[int, int] = {}  # the child -> its parent
         self._strays: set[int] = set()
-        self._lost: dict[int, Leftovers] = {}  # by the instance: what to end after it
+        self._leftovers = Leftovers(kernel, log, loop)
         self._perhaps_over: set[int] = set()  # instances of which a process has gone
         kernel.heed_reserved_signals()
 
@@ -153,7 +159,7 @@ class Supervisor:
             tuple(replace(one, pidfd=None) for one in self._processes.values()),
             dict(self._newborn),
             tuple(self._strays),
-            {instance: (one.title, tuple(one.sessions)) for instance, one in self._lost.items()},
+            self._leftovers.take_state(),
             ControlGroupsState() if self._control_groups is None else self._control_groups.take_state(),
         )
 
@@ -161,8 +167,7 @@ class Supervisor:
         """Take over processes that another supervisor has started in this process. Call reap() afterwards."""
         self._newborn = dict(state.newborn)
         self._strays = set(state.strays)
-        for instance, (title, sessions) in state.lost.items():
-            self._lost[instance] = Leftovers(self._kernel, self._log, self._loop, title, sessions)
+        self._leftovers.put_state(state.leftovers)
         for process in state.processes:
             self._processes[process.instance, process.name] = self._by_pid[process.pid] = process
             if process.report is not None:
@@ -304,9 +309,7 @@ class Supervisor:
 
     def kill_leftovers(self, effect: KillLeftovers) -> None:
         """End what is left of an instance whose main process `expect` lost track of; nothing if it did not."""
-        leftovers = self._lost.pop(effect.instance, None)
-        if leftovers is not None:
-            leftovers.end(effect.signal, effect.timeout)
+        self._leftovers.end(effect)
 
     # -- what happens ---------------------------------------------------------------------------------------
 
@@ -430,7 +433,7 @@ class Supervisor:
             if self._processes.get((process.instance, process.name)) is not process:
                 return
         if process.awaiting is Awaiting.DEATH:
-            self._remember_leftovers(process)
+            self._leftovers.main_is_lost(process.instance, process.title, process.session)
         self._tell_end(process, status)
 
     def _tell_end(self, process: Process, status: int | None) -> None:
@@ -474,14 +477,10 @@ class Supervisor:
         """A followed process has ended as a child of somebody else, or so that nobody can know how."""
         stat = self._kernel.stat(process.pid)
         zombie = stat if stat is not None and stat.has_ended else None
-        self._remember_leftovers(process, *([zombie.session] if zombie else []))
+        sessions = [zombie.session] if zombie else []
+        self._leftovers.main_is_lost(process.instance, process.title, process.session, *sessions)
         # 0 may also be what somebody sees who may not see it.
         self._tell_end(process, zombie.exit_code if zombie and zombie.exit_code else None)
-
-    def _remember_leftovers(self, process: Process, *sessions: int) -> None:
-        self._lost[process.instance] = Leftovers(
-            self._kernel, self._log, self._loop, process.title, (process.session, *sessions)
-        )
 
     def _forget(self, process: Process) -> None:
         """Drop all that is known of a process, and let go the children that stand still in its name."""
