@@ -39,7 +39,7 @@ class ChrootSession:
         self.engine = engine
         self.log = daemon.log
         self.perform = perform
-        self._reader = JobReader(
+        self.reader = JobReader(
             (_job_directory(root),), take=partial(daemon.take_job_files, self), report=self.log.write, loop=loop,
             files=Disk(root),
         )  # fmt: skip
@@ -50,24 +50,24 @@ class ChrootSession:
 
     def load(self) -> None:
         """Read the job directory."""
-        self._reader.load()
+        self.reader.load()
 
     def take_in_file_changes(self) -> None:
         """Read the job files whose changes the watches have already seen."""
-        self._reader.take_in_changes()
+        self.reader.take_in_changes()
 
-    def reload_configuration(self) -> None:
-        """Read the job directory again."""
+    def reload_configuration(self, done: Callable[[], object]) -> None:
+        """Read the job directory again, and then call `done`."""
         self.log.info("Reloading configuration")
-        self.load()
+        self.reader.reload(done)
 
     def describe(self) -> dict[str, object]:
         """The session as plain data, for GetState."""
-        return {"chroot": self.root, "conf_sources": self._reader.sources.describe()}
+        return {"chroot": self.root, "conf_sources": self.reader.sources.describe()}
 
     def close(self) -> None:
         """Forget the job directory."""
-        self._reader.close()
+        self.reader.close()
 
 
 def _job_directory(root: str) -> str:

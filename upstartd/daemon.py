@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -67,6 +68,7 @@ def run(options: Options) -> int:
     # over a re-execution.)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     faulthandler.enable(_STANDARD_ERROR)
+    gc.freeze()  # What was imported stays.
     log = Log(options.priority)
     first: Pid1 | None = None
     if os.getpid() == 1 and options.mode is Mode.SYSTEM:
@@ -266,12 +268,18 @@ class Daemon:
         """Read the job files whose changes the watches have already seen."""
         self._reader.take_in_changes()
 
-    def reload_configuration(self) -> None:
-        """Read every job directory again, those of chroot sessions too."""
+    def reload_configuration(self, done: Callable[[], object] = lambda: None) -> None:
+        """Read every job directory again, those of chroot sessions too, and then call `done`."""
         self.log.info("Reloading configuration")
-        self._reader.load()
-        for session in list(self._sessions.values()):
-            session.load()
+        readers = deque([self._reader, *(session.reader for session in self._sessions.values())])
+
+        def reload_next() -> None:
+            if readers:
+                readers.popleft().reload(reload_next)
+            else:
+                done()
+
+        reload_next()
 
     def take_job_files(self, whose: Daemon | ChrootSession, files: JobFiles) -> None:
         """Job files of the daemon, or of a chroot session, were read."""

@@ -16,7 +16,7 @@ from upstartd.conf.source import JobSources
 from upstartd.conf.watch import JobWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from upstartd.conf.model import Definition, JobConfig, JobFiles
 
@@ -40,6 +40,7 @@ class Changes(RuleBasedStateMachine):
         self.watch = JobWatch(self.sources, report=lambda *_: None)
         self.said: dict[str, tuple[Definition, ...]] = {}
         self.taken_in = True
+        self.loading: Iterator[JobFiles] | None = None
         self.take(self.sources.load())
 
     def teardown(self) -> None:
@@ -98,6 +99,16 @@ class Changes(RuleBasedStateMachine):
     @rule()
     def load(self) -> None:
         self.take(self.sources.load())
+
+    @rule(count=st.integers(0, 3))
+    def load_a_little(self, count: int) -> None:
+        """Begin a reload, or go on with it. Whoever drains meanwhile knows what is there all the same."""
+        self.loading = self.loading or self.sources.load()
+        told = list(islice(self.loading, count))
+        for files in told:
+            self.said[files.name] = files.definitions
+        if len(told) < count:
+            self.loading = None
 
     @rule(count=st.integers(1, 3))
     def drain_a_little(self, count: int) -> None:

@@ -121,8 +121,9 @@ class HostForTests:
         while self.pending_files:
             self.submit(self.pending_files.pop())
 
-    def reload_configuration(self) -> None:
+    def reload_configuration(self, done: Callable[[], object]) -> None:
         self.told.append("reload configuration")
+        done()
 
     def enter_session(self, root: str) -> HostForTests:
         if root and root not in self.sessions:

@@ -117,6 +117,8 @@ class ScriptedLoop:
     def __init__(self) -> None:
         self.readers: dict[int, Callable[[], object]] = {}
         self.timers: list[ScriptedTimer] = []
+        self.soon: list[Callable[[], object]] = []
+        self.now = 0.0
         self.now = 0.0
 
     def time(self) -> float:
@@ -136,6 +138,19 @@ class ScriptedLoop:
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> ScriptedTimer:
         return self.call_later(when - self.now, callback)
+
+    def call_soon(self, callback: Callable[..., object], /, *arguments: object) -> None:
+        self.soon.append(partial(callback, *arguments))
+
+    def turn(self) -> bool:
+        """Call what is to be called soon; gives whether there was anything."""
+        callbacks, self.soon = self.soon, []
+        for callback in callbacks:
+            callback()
+        return bool(callbacks)
+
+    def time(self) -> float:
+        return self.now
 
     def let_time_pass(self) -> float:
         """Call the timer that was set first; gives its delay."""

@@ -439,6 +439,35 @@ def test_a_reload_watches_each_directory_once(watched: Watched, conf: Path) -> N
     assert scene.changes() == ["+sub/x", "+y"]
 
 
+def test_what_was_seen_before_a_reload_is_known_from_its_first_file_on(watched: Watched, conf: Path) -> None:
+    for name in ("a", "changed", "gone"):
+        (conf / f"{name}.conf").write_text("description 1\n")
+    scene = watched(conf)
+    (conf / "changed.conf").write_text("description 2\n")
+    (conf / "gone.conf").unlink()
+    reload = scene.sources.load()
+    first = [next(reload).name for _ in range(3)]
+    assert first == ["changed", "gone", "a"]
+    assert scene.changes() == []
+
+
+def test_what_comes_changes_or_goes_while_a_reload_is_under_way_counts(watched: Watched, conf: Path) -> None:
+    for name in ("a", "b", "changed", "gone"):
+        (conf / f"{name}.conf").write_text("description 1\n")
+    scene = watched(conf)
+    (conf / "b.conf").unlink()
+    (conf / "gone.conf").rename(conf / "moved.conf")
+    reload = scene.sources.load()
+    assert [next(reload).name for _ in range(4)] == ["b", "gone", "moved", "a"]
+    (conf / "changed.conf").write_text("description 2\n")
+    (conf / "b.conf").write_text("description 2\n")
+    (conf / "moved.conf").unlink()
+    assert scene.changes() == ["+changed", "+b", "-moved"]
+    # Nothing is left for the reload but the name that it had found in the directory.
+    assert scene._take(reload) == ["-moved"]
+    assert scene.descriptions("changed") == scene.descriptions("b") == ["2"]
+
+
 # -- where inotify fails -------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from upstartd.engine.core import Engine
     from upstartd.engine.inputs import Input
     from upstartd.log import Log
@@ -31,8 +33,8 @@ class Host(Protocol):
     def take_in_file_changes(self) -> None:
         """Read the job files whose changes the watches have already seen (design, 33)."""
 
-    def reload_configuration(self) -> None:
-        """Read every job directory again."""
+    def reload_configuration(self, done: Callable[[], object]) -> None:
+        """Read every job directory again, and then call `done`. Others are answered meanwhile."""
 
 
 class DaemonHost(Host, Protocol):

@@ -48,8 +48,9 @@ ObjectPath = str
 # -- the manager ----------------------------------------------------------------------------------------------
 
 
-def _reload_configuration(_: Request, host: Host) -> None:
-    host.reload_configuration()
+def _reload_configuration(request: Request, host: Host) -> Later:
+    host.reload_configuration(request.call.reply)
+    return LATER
 
 
 def _get_job_by_name(_: Request, host: Host, name: str) -> ObjectPath:

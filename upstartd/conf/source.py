@@ -20,7 +20,7 @@ from upstartd.conf.parser import EMPTY, parse
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from upstartd.conf.parser import Parse
 
@@ -49,6 +49,9 @@ class Watcher(Protocol):
     def unwatch(self, root: str, relative: str) -> None:
         """This directory, and all below it, do not matter any more."""
 
+    def changes(self) -> Iterator[JobFiles]:
+        """Tell, through the methods of the sources, of all changes that have been seen by now."""
+
 
 class _Nobody:
     def watch(self, root: str, relative: str) -> None:
@@ -56,6 +59,10 @@ class _Nobody:
 
     def unwatch(self, root: str, relative: str) -> None:
         """Nobody looked."""
+
+    def changes(self) -> Iterator[JobFiles]:
+        """Nothing was seen."""
+        return iter(())
 
 
 @dataclass(slots=True, eq=False)
@@ -103,8 +110,9 @@ class _Listing:
 class JobSources:
     """The job files below `directories`, the one with the highest precedence first.
 
-    What there is to say goes to `report`; `parse` tells what a text means, as parser.py does. Every method that reads files gives the JobFiles that follow, each as soon
-    as it is known; nothing is read before it is asked for, so such an iterator must be used up.
+    What there is to say goes to `report`; `parse` tells what a text means, as parser.py does. Every method that reads
+    files gives the JobFiles that follow, each as soon as it is known; nothing is read before it is asked for, so such
+    an iterator must be used up. Between two of its values other methods may be called.
     """
 
     def __init__(self, directories: Sequence[str], *, report: Callable[[Priority, str], None],
@@ -120,12 +128,15 @@ class JobSources:
     def load(self) -> Iterator[JobFiles]:
         """Read everything anew, at start and for a reload: of one directory after the other the files in order, and
         then what has gone from it (specification, section 8)."""
-        for directory in self._directories.values():
-            self.watcher.unwatch(directory.path, "")
+        before = {path: dict(directory.confs) for path, directory in self._directories.items()}
+        overridden: set[str] = set()
+        for path, directory in self._directories.items():
+            yield from self.watcher.changes()  # which are lost with the watch
+            self.watcher.unwatch(path, "")
             listing = self._list(directory, "")
             if directory.there:
-                self._report(Priority.INFO, f"Loading configuration from {directory.path}")
-            yield from self._take_in(directory, listing, lambda _: False, set())
+                self._report(Priority.INFO, f"Loading configuration from {path}")
+            yield from self._take_in(directory, listing, before[path], lambda _: False, overridden)
 
     def rescan(self, *, closely: bool = False) -> Iterator[JobFiles]:
         """Read what is not as it was read, when changes may have been missed.
@@ -140,25 +151,28 @@ class JobSources:
                 listing = self._list(directory, "")
                 if not directory.there:
                     self.root_went(directory.path)
-                yield from self._take_in(directory, listing, same, overridden)
+                yield from self._take_in(directory, listing, dict(directory.confs), same, overridden)
 
-    def _take_in(self, directory: _Directory, listing: _Listing, same: Callable[[_File], bool],
-                 overridden: set[str]) -> Iterator[JobFiles]:
+    def _take_in(self, directory: _Directory, listing: _Listing, before: Mapping[str, _File],
+                 same: Callable[[_File], bool], overridden: set[str]) -> Iterator[JobFiles]:
         """Read what is in the listing but not the same as before, and forget what is not in it any more.
 
-        `overridden` are the jobs whose override has changed, in this directory or one before.
+        What is not as `before` has been read since. `overridden` are the jobs whose override has changed, in this
+        directory or one before.
         """
+        found = set(listing.confs)
+        lost = {name: file for name, file in directory.confs.items() if name not in found and listing.knows(name)}
         overrides = self._overrides(directory, listing, same)
         overridden |= {name for name in directory.overrides.keys() | overrides.keys()
                        if directory.overrides.get(name) is not overrides.get(name)}
         directory.overrides = overrides
         for name in listing.confs:
             known = directory.confs.get(name)
-            if known is None or name in overridden or not same(known):
+            if known is None or name in overridden or (known is before.get(name) and not same(known)):
                 yield self._read(directory, name)
-        found = set(listing.confs)
-        for name in [name for name in directory.confs if name not in found and listing.knows(name)]:
-            yield self._forget(directory, name)
+        for name, file in lost.items():
+            if directory.confs.get(name) is file:
+                yield self._forget(directory, name)
 
     def _overrides(self, directory: _Directory, listing: _Listing, same: Callable[[_File], bool]) -> dict[str, _File]:
         """The overrides in a listing, and those of which it knows nothing. What is the same stays the same."""

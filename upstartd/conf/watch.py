@@ -83,25 +83,31 @@ class JobWatch:
             self._inotify = None
 
     def drain(self) -> Iterator[JobFiles]:
-        """Take in all changes that have been seen by now. It costs one system call where there are none.
+        """Take in all changes there are by now. It costs one system call where nothing was seen.
 
         What is not taken from the iterator comes from the next one.
         """
+        yield from self.changes()
+        if self.interval is not None:
+            self._unfinished = self._sources.rescan()
+            yield from self._finish()
+
+    # -- for the sources ------------------------------------------------------------------------------------
+
+    def changes(self) -> Iterator[JobFiles]:
+        """Take in all changes that have been seen by now, as drain() does."""
         self._read.clear()
         while True:
-            # Not `yield from`, which would end what is unfinished together with an iterator that is given up.
-            for files in self._unfinished:
-                yield files
+            yield from self._finish()
             event = self._next_event()
             if event is None:
                 break
             self._unfinished = self._take_in(event)
-        if self.interval is not None:
-            self._unfinished = self._sources.rescan()
-            for files in self._unfinished:
-                yield files
 
-    # -- for the sources ------------------------------------------------------------------------------------
+    def _finish(self) -> Iterator[JobFiles]:
+        # Not `yield from`, which would end what is unfinished together with an iterator that is given up.
+        while (files := next(self._unfinished, None)) is not None:
+            yield files
 
     def watch(self, root: str, relative: str) -> None:
         """See what changes in a directory from now on."""
