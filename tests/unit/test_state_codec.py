@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import json
+from collections.abc import Mapping  # noqa: TC003 - codec.py reads the annotations
 from typing import Any
 
 import pytest
@@ -89,6 +92,69 @@ def test_a_value_of_the_wrong_shape_is_refused_with_the_place_it_stands_at(
     with pytest.raises(DecodeError) as refused:
         decode(EngineState, replaced(as_json(busy_stage()), path, value))
     assert where in str(refused.value)
+
+
+class Colour(enum.Enum):
+    RED = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    name: str
+    weight: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    parts: Mapping[int, Part | Colour] = dataclasses.field(default_factory=dict)
+    sizes: tuple[int, str | None] = (0, None)
+    either: Part | tuple[Part, ...] | tuple[str, ...] = ()
+    anything: object = None
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        Whole(),
+        Whole(parts={1: Part("a", 2.5), -2: Colour.RED}, sizes=(3, "x"), anything={"any": ["thing", 1, None]}),
+        Whole(either=Part("a")),
+        Whole(either=(Part("a"), Part("b", 1.0))),
+        Whole(either=("a", "b")),
+    ],
+)
+def test_whatever_is_encoded_comes_back_equal(whole: Whole) -> None:
+    assert decode(Whole, json.loads(json.dumps(encode(whole)))) == whole
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "whole: expected an object, found '[]'"),
+        ({"colour": 1}, "whole: missing [], unknown ['colour']"),
+        ({"parts": {"1": {}}}, "whole.parts['1']: missing ['name'], unknown []"),
+        ({"parts": {"one": "RED"}}, "whole.parts: key: expected a number, found 'one'"),
+        ({"parts": {"1": "BLUE"}}, "whole.parts['1']: expected a Colour, found 'BLUE'"),
+        ({"parts": {"1": 5}}, "whole.parts['1']: expected an object or a Colour, found '5'"),
+        ({"parts": {"1": {"name": "a", "weight": []}}},
+         "whole.parts['1'].weight: expected a number or null, found '[]'"),
+        ({"sizes": [1]}, "whole.sizes: expected a list of 2, found '[1]'"),
+        ({"sizes": [1, 2]}, "whole.sizes[1]: expected a text or null, found '2'"),
+        ({"sizes": [True, None]}, "whole.sizes[0]: expected a whole number, found 'True'"),
+        ({"either": ["a", {"name": "b"}]}, "whole.either[1]: expected a text, found \"{'name': 'b'}\""),
+        ({"either": [{"name": 1}]}, "whole.either[0].name: expected a text, found '1'"),
+    ],
+)
+def test_a_refusal_says_what_is_wanted_what_was_found_and_where(data: object, message: str) -> None:
+    with pytest.raises(DecodeError) as refused:
+        decode(Whole, data, "whole")
+    assert str(refused.value) == message
+
+
+def test_a_type_that_has_no_json_is_a_mistake_of_the_program() -> None:
+    with pytest.raises(TypeError, match="cannot decode"):
+        decode(complex, 1)
+    with pytest.raises(TypeError, match="cannot encode complex"):
+        encode(1j)
 
 
 @pytest.mark.parametrize("key", ["events", "definitions", "job_classes", "last_uid"])
