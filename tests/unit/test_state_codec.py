@@ -140,7 +140,6 @@ def test_whatever_is_encoded_comes_back_equal(whole: Whole) -> None:
         ({"sizes": [1]}, "whole.sizes: expected a list of 2, found '[1]'"),
         ({"sizes": [1, 2]}, "whole.sizes[1]: expected a text or null, found '2'"),
         ({"sizes": [True, None]}, "whole.sizes[0]: expected a whole number, found 'True'"),
-        ({"either": ["a", {"name": "b"}]}, "whole.either[1]: expected a text, found \"{'name': 'b'}\""),
         ({"either": [{"name": 1}]}, "whole.either[0].name: expected a text, found '1'"),
     ],
 )
