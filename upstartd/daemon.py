@@ -41,6 +41,7 @@ from upstartd.proc.job_logs import JobLogs
 from upstartd.proc.kernel import LinuxKernel
 from upstartd.proc.login_records import LoginRecords
 from upstartd.proc.supervisor import Supervisor
+from upstartd.reexecution import Program
 from upstartd.state import handover
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ _SIGNALS = frozenset({signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM, signal.SIGI
                       *pid1.WAYS_DOWN})
 _STANDARD_ERROR = 2
 _UMASK = 0o022
-_RESTART_WORDS = 3  # --restart --state-fd FD, the last words of a daemon that was executed anew
 _BUS_ADDRESS = {
     BusKind.SYSTEM: ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/dbus/system_bus_socket"),
     BusKind.SESSION: ("DBUS_SESSION_BUS_ADDRESS", ""),
@@ -70,18 +70,19 @@ def run(options: Options) -> int:
     faulthandler.enable(_STANDARD_ERROR)
     gc.freeze()  # What was imported stays.
     log = Log(options.priority)
+    program = Program(options.state_fd)
     first: Pid1 | None = None
     if os.getpid() == 1 and options.mode is Mode.SYSTEM:
         first = Pid1(LinuxMachine(), log, container.detect(os.environ))
         first.prepare(sys.argv[0], restarted=options.restart)
-    status = asyncio.run(_run(options, log, first))
+    status = asyncio.run(_run(options, log, program, first))
     if first is not None:
         first.end()
     return status
 
 
-async def _run(options: Options, log: Log, first: Pid1 | None) -> int:
-    return await Daemon(options, log, first).main()
+async def _run(options: Options, log: Log, program: Program, first: Pid1 | None) -> int:
+    return await Daemon(options, log, program, first).main()
 
 
 def own_environment() -> dict[str, str]:
@@ -102,8 +103,9 @@ class Daemon:
 
     root = ""
 
-    def __init__(self, options: Options, log: Log, first: Pid1 | None) -> None:
+    def __init__(self, options: Options, log: Log, program: Program, first: Pid1 | None) -> None:
         self._options = options
+        self._program = program
         self._first = first
         self._loop = asyncio.get_running_loop()
         self._environ = own_environment() | (first.environment() if first is not None else {})
@@ -325,9 +327,6 @@ class Daemon:
         text = self._as_json(state)
         if self._options.write_state_file:
             self._write_state_file(text)
-        arguments = sys.orig_argv
-        if self._options.restart:  # these words are the last that were added
-            arguments = arguments[: -_RESTART_WORDS]
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         files = state.descriptors()
         try:
@@ -338,9 +337,8 @@ class Daemon:
                 for file in files:
                     os.set_inheritable(file, True)
                 self._bus.flush()
-                words = [*arguments, "--restart", "--state-fd", str(stream.fileno())]
                 self._kernel.restore_file_limit()
-                os.execve(sys.executable, words, self._environ)
+                self._program.execute(stream.fileno(), self._environ)
         except OSError as error:
             self.log.error(f"Failed to re-execute {sys.executable}: {error.strerror}")
         self._kernel.raise_file_limit()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.daemon import PROGRAMS
 from support.machine import Machine
 
 if TYPE_CHECKING:
@@ -72,6 +74,24 @@ def test_what_a_container_does_not_let_it_do_is_said_once_and_left_out(tmp_path:
                                                 "mount /proc filesystem", "mount /sys filesystem")]
         left_out.append("hide the command line (No such file or directory)")
         assert said == [f"Not possible in this container, and left out: {', '.join(left_out)}"]
+        machine.signal(signal.SIGTERM)
+        assert machine.wait() == 0
+
+
+@pytest.mark.parametrize("program", [("./init",), ("python", "-m", "init")])
+def test_a_program_that_was_found_by_its_directory_is_executed_anew(tmp_path: Path, program: tuple[str, ...]) -> None:
+    main = f"#!{sys.executable}\nfrom upstartd.cli import main\nraise SystemExit(main())\n"
+    files = {"opt/here/init": main, "opt/here/init.py": main}
+    start = ("/usr/bin/env", "-C", "/opt/here", f"PATH={PROGRAMS}:/usr/bin:/bin", *program)
+    jobs = {"web": "start on startup\nexec sleep 1000\n"}
+    with Machine(tmp_path, "container", base=False, jobs=jobs, files=files, program=start) as machine:
+        machine.boot("--verbose")
+        machine.wait_for_job("web", "start/running")
+        before = machine.run("status", "web")
+        for count in (1, 2):
+            machine.run("telinit", "u")
+            machine.wait_for(lambda times=count: machine.output().count("Loading configuration") > times, "the new one")
+            assert machine.wait_for(lambda: machine.try_run("status", "web").stdout, "its answer") == before
         machine.signal(signal.SIGTERM)
         assert machine.wait() == 0
 

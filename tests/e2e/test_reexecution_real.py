@@ -215,6 +215,15 @@ def test_it_can_be_done_again_and_again(daemon: Daemon) -> None:
     assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) <= files + 1
 
 
+def test_the_words_of_a_re_execution_that_was_asked_for_by_hand_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user", "--restart") as daemon:
+        daemon.write_job("web", "exec sleep 1000\n")
+        before = daemon.run("start", "web")
+        for _ in range(2):
+            restart(daemon)
+        assert daemon.run("status", "web") == before
+
+
 def test_the_state_has_the_keys_that_readers_know(daemon: Daemon) -> None:
     daemon.write_job("web", "exec sleep 1000\n")
     daemon.run("start", "web")

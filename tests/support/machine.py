@@ -107,15 +107,16 @@ class Machine:
     runtime has mounted what belongs there, and says so in the variable `container`; or `bare`: it has only said so.
 
     `jobs` are job files by name, beside the base set; `files` are more files, by their paths. `command` goes before
-    the daemon, to take rights from it, say. boot() starts it, as often as one likes; on leaving, what still runs in it
-    is killed.
+    the daemon, to take rights from it, say; `program` is how that is started. boot() starts it, as often as one likes;
+    on leaving, what still runs in it is killed.
     """
 
     def __init__(self, scratch: Path, kind: str = "machine", *, base: bool = True,
                  jobs: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None,
-                 command: tuple[str, ...] = ()) -> None:
+                 command: tuple[str, ...] = (), program: tuple[str, ...] = (str(PROGRAMS / "upstartd"),)) -> None:
         self._kind = kind
         self._command = command
+        self._program = program
         self._environ = {"PATH": "/usr/bin:/bin", "TERM": "linux"}
         if kind in ("container", "bare"):
             self._environ["container"] = "test"
@@ -167,7 +168,7 @@ class Machine:
             self.process = subprocess.Popen(
                 ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", "unshare", *FLAGS, "/bin/sh", "-c", SET_UP,
                  "set-up", str(self._place), os.readlink("/proc/self/ns/pid"), os.ttyname(self._console), self._kind,
-                 *self._command, "/usr/bin/env", "-i", *given, str(PROGRAMS / "upstartd"), *arguments],
+                 *self._command, "/usr/bin/env", "-i", *given, *self._program, *arguments],
                 env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         self.pid = wait_until(self._first, "process 1")
