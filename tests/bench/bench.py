@@ -3,65 +3,34 @@
 
     bench.py [--daemon CMD] [--clients DIR] [-n 10,1000,5000] [--rounds N]
 
-Each number of jobs gets a daemon of its own, in user mode over its private socket. The job files are of one
-shape: about 18 lines, a start condition with four operands (names shared by groups of jobs, and a name of its
-own), a stop condition with two, respawn, env, export, limit, a pre-start script and exec. Times are medians in
-milliseconds. Nothing is asserted here: times are for people, on a machine that is otherwise at rest.
+Each number of jobs gets a daemon of its own, in user mode over its private socket. Times are medians in milliseconds;
+they are for people, on a machine that is otherwise at rest, and what misses its goal stands out. The counts beside
+them are means, and hardly differ from run to run: the daemon's instructions (for a command the client's, then the
+daemon's), and the daemon's system calls. The last column is how many times the work of the first number of jobs it
+is at the last. Nothing is asserted here.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import shlex
-import shutil
-import signal
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jeepney import DBusAddress, MessageType, new_method_call
-from jeepney.io.blocking import DBusConnection, prep_socket
-from jeepney.io.common import MessageFilters
+import counts
+from bench_daemon import Bench, arguments, change, emit, print_table, times, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import argparse
+    from collections.abc import Callable, Sequence
 
-ROOT = "/com/ubuntu/Upstart"
-UPSTART = "com.ubuntu.Upstart0_6"
-GROUP = 100  # services that one event starts
+    from counts import Counter
 
-JOB = """\
-# Job {n} of the benchmark
-description "A service of group {g}"
-author "bench"
-
-start on (filesystem-{g} and (net-{g} or static-{g})) or go-{n}
-stop on runlevel [016] or halt-{g}
-
-respawn
-respawn limit 10 5
-env LEVEL=info
-env NUMBER={n}
-export LEVEL
-limit nofile 1024 4096
-
-pre-start script
-  [ -n "$LEVEL" ]
-end script
-exec sleep 1000
-"""
-PROBE = 'env LEVEL=info\nstart on never-{n}\nexec sleep 1000\n'
-TASK = "task\nstart on never\nexec true\n"
-MANY = "start on start-many\nstop on stop-many\nexec sleep 1000\n"
-
-# The goals for 10, 1000 and 5000 jobs, in ms (memory: MiB).
+COUNTS = (10, 1000, 5000)
+# The goals for these numbers of jobs, in ms (memory: MiB).
 GOALS = {
     "process start to first answer": (300, 500, 860),
+    "again, with the same files": (300, 500, 860),
     "event that no job waits for": (0.4, 0.4, 0.4),
     "start + stop of a service": (6, 6, 6),
     "run a task": (5, 5, 5),
@@ -72,160 +41,113 @@ GOALS = {
 }
 
 
-class Peer(DBusConnection):
-    """A connection to the daemon's own socket: no bus, so no Hello."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one operation costs: milliseconds (or MiB); the work (of counts.py) of each who has a part in it; and the
+    daemon's system calls. What is not counted is not there."""
 
-    def __init__(self, address: str) -> None:
-        super(DBusConnection, self).__init__(prep_socket("\0" + address.partition("unix:abstract=")[2]))
-        self._filters = MessageFilters()
+    value: float
+    work: tuple[float, ...] = ()
+    system_calls: float | None = None
 
-    def call(self, path: str, interface: str, method: str, signature: str = "", *body: object) -> object:
-        """The reply's first value; RuntimeError for an error. Signals on the way are read and dropped."""
-        message = new_method_call(DBusAddress(path, "com.ubuntu.Upstart", interface), method, signature or None, body)
-        serial = next(self.outgoing_serial)
-        self.send(message, serial=serial)
-        while True:
-            reply = self.receive(timeout=60)
-            if reply.header.message_type is not MessageType.signal and reply.header.fields.get(5) == serial:
-                if reply.header.message_type is MessageType.error:
-                    raise RuntimeError(str(reply.body))
-                return reply.body[0] if reply.body else None
+    @property
+    def counts(self) -> str:
+        """The counts, for people."""
+        work = " + ".join(map(counts.work, self.work))
+        calls = counts.calls(self.system_calls) if self.system_calls is not None else ""
+        return ", ".join(filter(None, (work, calls)))
 
 
-class Bench:
-    """One daemon with `count` job files, and `more` by their names."""
+def measure(what: Callable[[], object], rounds: int, counters: Sequence[Counter],
+            before: Callable[[], object] = lambda: None) -> tuple[float, list[float]]:
+    """The median time of an operation in milliseconds, and by how much these counters went on in the mean.
 
-    def __init__(self, count: int, options: argparse.Namespace, more: Mapping[str, str] | None = None) -> None:
-        self.options = options
-        self.folder = Path(tempfile.mkdtemp(prefix="upstartd-bench-"))
-        conf = self.folder / "conf"
-        conf.mkdir()
-        for n in range(count):
-            (conf / f"job{n}.conf").write_text(JOB.format(n=n, g=n % 50))
-        (conf / "probe.conf").write_text(PROBE.format(n=count))
-        (conf / "task.conf").write_text(TASK)
-        for n in range(GROUP):
-            (conf / f"many{n}.conf").write_text(MANY)
-        for name, text in (more or {}).items():
-            (conf / f"{name}.conf").write_text(text)
-        self.logs = self.folder / "log"
-        self.logs.mkdir()
-        self.env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder / "run"),
-                    "TERM": "dumb"}
-        self.argv = [*shlex.split(options.daemon), "--quiet", "--user", "--no-startup-event", "--confdir", str(conf),
-                     "--logdir", str(self.logs)]
-        self.started = self.start()
-
-    def start(self) -> float:
-        """Start the daemon; seconds until it has answered."""
-        began = time.perf_counter()
-        self.daemon = subprocess.Popen(self.argv, env=self.env, stdin=subprocess.DEVNULL)
-        session = self.folder / f"run/upstart/sessions/{self.daemon.pid}.session"
-        while not session.exists() or not session.read_text().endswith("\n"):
-            if self.daemon.poll() is not None:
-                raise RuntimeError(f"the daemon ended with {self.daemon.returncode}")
-            time.sleep(0.002)
-        self.address = session.read_text().strip().partition("=")[2]
-        self.peer = Peer(self.address)
-        self.peer.call(ROOT, UPSTART, "GetJobByName", "s", "probe")
-        return time.perf_counter() - began
-
-    def stop(self) -> None:
-        """End the daemon, and its jobs with it."""
-        self.daemon.send_signal(signal.SIGTERM)
-        self.daemon.wait()
-        self.peer.close()
-
-    def close(self) -> None:
-        self.stop()
-        shutil.rmtree(self.folder)
-
-    def client(self, *argv: str) -> None:
-        subprocess.run([str(Path(self.options.clients) / argv[0]), *argv[1:]], check=True,
-                       env=self.env | {"UPSTART_SESSION": self.address}, stdout=subprocess.DEVNULL)
-
-    def memory(self, which: str = "VmRSS") -> float:
-        """Memory in MiB: what is resident, or another value that proc(5) names."""
-        for line in Path(f"/proc/{self.daemon.pid}/status").read_text().splitlines():
-            if line.startswith(f"{which}:"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError(f"no {which}")
-
-    def rows(self) -> dict[str, float]:
-        rounds = self.options.rounds
-        probe, task = f"{ROOT}/jobs/probe", f"{ROOT}/jobs/task"
-
-        def start_and_stop() -> None:
-            self.peer.call(probe, UPSTART + ".Job", "Start", "asb", [], True)
-            self.peer.call(probe, UPSTART + ".Job", "Stop", "asb", [], True)
-
-        def run_task() -> None:
-            self.peer.call(task, UPSTART + ".Job", "Start", "asb", [], True)
-
-        def emit(name: str) -> None:
-            self.peer.call(ROOT, UPSTART, "EmitEvent", "sasb", name, [], True)
-
-        def many() -> float:
-            spent = median(lambda: emit("start-many"), 1)
-            emit("stop-many")
-            return spent
-
-        found = {"memory, MiB": self.memory()}
-        found["event that no job waits for"] = median(lambda: emit("nobody-waits"), rounds * 20)
-        found["start + stop of a service"] = median(start_and_stop, rounds * 5)
-        found["run a task"] = median(run_task, rounds * 5)
-        found["one event starts 100 services"] = statistics.median(many() for _ in range(max(3, rounds // 3)))
-        found["initctl list"] = median(lambda: self.client("initctl", "list"), rounds)
-        found["initctl status"] = median(lambda: self.client("initctl", "status", "probe"), rounds)
-        starts = [self.started]
-        for _ in range(2):
-            self.stop()
-            starts.append(self.start())
-        found["process start to first answer"] = statistics.median(starts) * 1000
-        return {name: found[name] for name in GOALS}
-
-
-def median(what: Callable[[], object], rounds: int) -> float:
-    """The median time of a call in milliseconds."""
-    times = []
+    `before` is done before each, and once after the last.
+    """
+    before()
+    what()  # What is made at the first time is no cost of the others.
+    spent: list[float] = []
+    counted: list[list[int]] = []
     for _ in range(rounds):
-        began = time.perf_counter()
-        what()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times) * 1000
+        before()
+        begin = [counter.read() for counter in counters]
+        spent += times(what, 1)
+        counted.append([counter.read() - then for counter, then in zip(counters, begin, strict=True)])
+    before()
+    return statistics.median(spent), [statistics.mean(column) for column in zip(*counted, strict=True)]
 
 
-def arguments(text: str) -> argparse.ArgumentParser:
-    """The command line of a benchmark: which programs it is about. `text` begins with what it does."""
-    parser = argparse.ArgumentParser(description=text.split("\n\n")[0])
-    here = Path(sys.executable).parent
-    parser.add_argument("--daemon", default=str(here / "upstartd"), help="command that starts the daemon")
-    parser.add_argument("--clients", default=str(here), help="folder with initctl")
-    return parser
+def measure_start(start: Callable[[], float]) -> Cost:
+    """What it costs until a daemon has answered; `start` starts it and gives the seconds that it took."""
+    with counts.work_of_children() as work, counts.system_calls_of_children() as system_calls:
+        return Cost(start() * 1000, (work.read(),), system_calls.read())
+
+
+def costs(count: int, options: argparse.Namespace) -> dict[str, Cost]:
+    """The rows of the table for one number of job files."""
+    with Bench(count, options) as bench:
+        first = measure_start(bench.start)
+        memory = Cost(bench.memory())
+        operations = costs_of_operations(bench, options.rounds)
+
+        def start_again() -> float:
+            bench.stop()
+            return bench.start()
+
+        again = sorted([measure_start(start_again) for _ in range(3)], key=lambda cost: cost.value)[1]
+        return operations | {"process start to first answer": first, "again, with the same files": again,
+                             "memory, MiB": memory}
+
+
+def costs_of_operations(bench: Bench, rounds: int) -> dict[str, Cost]:
+    """The rows that are about a daemon that is there."""
+    call = bench.peer.call
+    nobody, start_many, stop_many = emit("nobody-waits"), emit("start-many"), emit("stop-many")
+    start, stop, run_task = change("Start", "probe"), change("Stop", "probe"), change("Start", "task")
+    with counts.work_of(bench.daemon.pid) as daemon, counts.work_of_children() as clients, \
+            counts.system_calls_of(bench.daemon.pid) as system_calls:
+
+        def operation(what: Callable[[], object], rounds: int, before: Callable[[], object] = lambda: None) -> Cost:
+            spent, (work, calls) = measure(what, rounds, [daemon, system_calls], before)
+            return Cost(spent, (work,), calls)
+
+        def command(*argv: str) -> Cost:
+            spent, work = measure(lambda: bench.client(*argv), rounds, [clients, daemon])
+            return Cost(spent, tuple(work))
+
+        return {
+            "event that no job waits for": operation(lambda: call(nobody), rounds * 20),
+            "start + stop of a service": operation(lambda: (call(start), call(stop)), rounds * 5),
+            "run a task": operation(lambda: call(run_task), rounds * 5),
+            "one event starts 100 services": operation(
+                lambda: call(start_many), max(3, rounds // 3), lambda: call(stop_many)),
+            "initctl list": command("initctl", "list"),
+            "initctl status": command("initctl", "status", "probe"),
+        }
+
+
+def growth(cost: Cost, first: Cost) -> str:
+    """How many times the work of `first` it is."""
+    return f"x {sum(cost.work) / sum(first.work):.3g}" if cost.work else ""
 
 
 def main() -> int:
     parser = arguments(__doc__)
-    parser.add_argument("-n", "--jobs", default="10,1000,5000", help="numbers of job files, with commas")
+    parser.add_argument("-n", "--jobs", default=",".join(map(str, COUNTS)), help="numbers of job files, with commas")
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
-    counts = [int(count) for count in options.jobs.split(",")]
-    columns = []
-    for count in counts:
-        bench = Bench(count, options)
-        try:
-            columns.append(bench.rows())
-        finally:
-            bench.close()
-    known = {10: 0, 1000: 1, 5000: 2}
-    print("| " + " | ".join(["", *(f"N = {count}" for count in counts)]) + " |")
-    print("| " + " | ".join(["---"] * (len(counts) + 1)) + " |")
+    numbers = [int(count) for count in options.jobs.split(",")]
+    columns = [costs(count, options) for count in numbers]
+    head = ["", *(title for count in numbers for title in (f"N = {count}: ms (goal)", "count")), "last / first"]
+    rows = []
     for name, goals in GOALS.items():
-        cells = []
-        for count, column in zip(counts, columns, strict=True):
-            goal = f" (goal {goals[known[count]]:g})" if count in known else ""
-            cells.append(f"{column[name]:.3g}{goal}")
-        print("| " + " | ".join([name, *cells]) + " |")
+        cells = [name]
+        for count, column in zip(numbers, columns, strict=True):
+            goal = dict(zip(COUNTS, goals, strict=True)).get(count)
+            cells += [within(column[name].value, goal), column[name].counts]
+        rows.append([*cells, growth(columns[-1][name], columns[0][name])])
+    print_table(head, rows)
+    print(f"\n{counts.legend()} Of a command: the client's + the daemon's.")
     return 0
 
 

@@ -12,7 +12,6 @@ asserted: times are for people, on a machine that is otherwise at rest.
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import sys
 import tempfile
@@ -21,9 +20,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import ROOT, UPSTART, Bench, Peer, arguments
+from bench_daemon import JOB, ROOT, Bench, Peer, arguments, call_of, change, emit, print_table
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
 FLOOD = "task\nexec yes " + "x" * 99 + " | head -c {size}\n"
@@ -47,9 +47,10 @@ def ask(bench: Bench, is_over: Callable[[], bool]) -> Times:
     calls: list[float] = []
     commands: list[float] = []
     peer = Peer(bench.address)
+    get_instances = call_of(f"{ROOT}/jobs/probe", JOB, "GetAllInstances")
 
     def call() -> None:
-        peer.call(f"{ROOT}/jobs/probe", f"{UPSTART}.Job", "GetAllInstances")
+        peer.call(get_instances)
 
     def command() -> None:
         bench.client("initctl", "status", "probe")
@@ -78,8 +79,36 @@ def while_it_lasts(bench: Bench, what: Callable[[], object]) -> tuple[float, Tim
     return took[0], times
 
 
-def told(times: Times) -> str:
-    return " | ".join(f"{statistics.median(each):.2f}, {max(each):.1f}" for each in times)
+def row(what: str, rate: str, times: Times, memory: float) -> list[str]:
+    """A row of the table."""
+    return [what, rate, *(f"{statistics.median(each):.2f}, {max(each):.1f}" for each in times), f"{memory:.1f}"]
+
+
+def measure(bench: Bench, options: argparse.Namespace, gate: Path) -> list[list[str]]:
+    """The rows of the table."""
+    flood_size = options.megabytes * 1_000_000
+    logs = [bench.logs / f"writer{n}.log" for n in range(options.jobs)]
+
+    def flood() -> None:
+        Peer(bench.address).call(change("Start", "flood"))
+
+    def open_gate() -> None:
+        gate.write_bytes(b"")
+        while any(not log.exists() or log.read_bytes().count(b"\n") < options.lines for log in logs):
+            time.sleep(0.1)
+
+    rounds = iter(range(AT_REST))
+    rows = [row("at rest", "", ask(bench, lambda: next(rounds, None) is None), bench.memory())]
+    seconds, times = while_it_lasts(bench, flood)
+    assert (bench.logs / "flood.log").stat().st_size == flood_size
+    rows.append(row(f"one job writes {options.megabytes} MB", f"{flood_size / seconds / 1e6:.0f}", times,
+                    bench.memory("VmHWM")))
+    bench.peer.call(emit("get-ready"))
+    seconds, times = while_it_lasts(bench, open_gate)
+    size = sum(log.stat().st_size for log in logs)
+    rows.append(row(f"{options.jobs} jobs write {options.lines} lines each at once", f"{size / seconds / 1e6:.0f}",
+                    times, bench.memory("VmHWM")))
+    return rows
 
 
 def main() -> int:
@@ -88,38 +117,15 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=500, help="how many jobs write at once")
     parser.add_argument("--lines", type=int, default=2000, help="what each of them writes")
     options = parser.parse_args()
-    flood_size = options.megabytes * 1_000_000
-    gate = Path(tempfile.mkdtemp(prefix="upstartd-bench-gate-")) / "gate"
-    os.mkfifo(gate)
-    jobs = {f"writer{n}": WRITER.format(n=n, lines=options.lines, gate=gate) for n in range(options.jobs)}
-    bench = Bench(0, options, jobs | {"flood": FLOOD.format(size=flood_size)})
-    logs = [bench.logs / f"{job}.log" for job in jobs]
-
-    def flood() -> None:
-        Peer(bench.address).call(f"{ROOT}/jobs/flood", f"{UPSTART}.Job", "Start", "asb", [], True)
-
-    def open_gate() -> None:
-        gate.write_bytes(b"")
-        while any(not log.exists() or log.read_bytes().count(b"\n") < options.lines for log in logs):
-            time.sleep(0.1)
-
-    try:
-        rounds = iter(range(AT_REST))
-        print("| | MB/s | status, ms: median, longest | initctl status, ms: median, longest | memory, MiB |")
-        print("| --- | --- | --- | --- | --- |")
-        print(f"| at rest | | {told(ask(bench, lambda: next(rounds, None) is None))} | {bench.memory():.1f} |")
-        seconds, times = while_it_lasts(bench, flood)
-        assert (bench.logs / "flood.log").stat().st_size == flood_size
-        print(f"| one job writes {options.megabytes} MB | {flood_size / seconds / 1e6:.0f} | {told(times)} "
-              f"| {bench.memory('VmHWM'):.1f} |")
-        bench.peer.call(ROOT, UPSTART, "EmitEvent", "sasb", "get-ready", [], True)
-        seconds, times = while_it_lasts(bench, open_gate)
-        size = sum(log.stat().st_size for log in logs)
-        print(f"| {options.jobs} jobs write {options.lines} lines each at once | {size / seconds / 1e6:.0f} "
-              f"| {told(times)} | {bench.memory('VmHWM'):.1f} |")
-    finally:
-        bench.close()
-        shutil.rmtree(gate.parent)
+    with tempfile.TemporaryDirectory(prefix="upstartd-bench-gate-") as folder:
+        gate = Path(folder) / "gate"
+        os.mkfifo(gate)
+        jobs = {f"writer{n}": WRITER.format(n=n, lines=options.lines, gate=gate) for n in range(options.jobs)}
+        jobs["flood"] = FLOOD.format(size=options.megabytes * 1_000_000)
+        with Bench(0, options, jobs) as bench:
+            bench.start()
+            rows = measure(bench, options, gate)
+    print_table(["", "MB/s", "status, ms: median, longest", "initctl status, ms: median, longest", "memory, MiB"], rows)
     return 0
 
 
