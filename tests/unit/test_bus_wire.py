@@ -60,6 +60,26 @@ def test_every_type_is_read(endianness: Endianness) -> None:
     assert message.values() == expected
 
 
+def test_what_follows_the_path_is_read_for_each_message_though_it_is_kept() -> None:
+    def call(path: str, member: str) -> bytes:
+        data: bytes = new_method_call(DBusAddress(path, "a.b", "a.b"), member).serialise(serial=7)
+        return data
+
+    told = [("/a", "One"), ("/b/c", "One"), ("/b/c", "Two"), ("/a/b/c/d", "One"), ("/a", "Two")]
+    messages = read(b"".join(call(*one) for one in told * 2))
+    assert [(message.path, message.member) for message in messages] == told * 2
+    messages[0].fields[wire.Field.MEMBER] = "Other"  # what is kept is nobody's to change
+    assert read(call("/x", "One"))[0].member == "One"
+
+
+def test_what_is_wrong_after_the_path_is_said_each_time() -> None:
+    data = call_bytes()
+    bad = data.replace(b"EmitEvent", b"Emit\0vent")
+    for _ in range(2):
+        with pytest.raises(MalformedMessage, match="field 3 is no string"):
+            read(bad)
+
+
 def test_messages_may_come_byte_by_byte_and_several_at_once() -> None:
     reader = FrameReader()
     data = call_bytes("s", ("one",)) + call_bytes() + call_bytes("s", ("three",))
@@ -223,6 +243,18 @@ def test_an_answer_is_read_by_jeepney(destination: str | None, signature: str, v
         assert fields[HeaderFields.reply_serial] == serial
         assert fields.get(HeaderFields.destination) == destination
         assert fields.get(HeaderFields.signature, "") == signature
+
+
+@pytest.mark.parametrize(("type_", "value"), [
+    ("b", True), ("n", -2), ("q", 3), ("i", -4), ("u", 5), ("x", -6), ("t", 7), ("d", 0.5), ("s", "é"), ("o", "/o"),
+    ("g", "as"), ("as", ["a", "", "bcd"]), ("aas", [[], ["a"]]), ("aad", [[], [0.5]]),
+])
+def test_a_value_of_any_type_is_aligned_after_anything(type_: str, value: Any) -> None:
+    for length in range(9):
+        signature = "y" * length + type_ + "a" + type_ + "v" + "a{sv}"
+        values = [*range(length), value, [value], Variant(type_, value), {"k": Variant(type_, value)}]
+        body = as_jeepney_reads(encode.encode_signal("/a", "a.b", "M", signature, values)).body
+        assert body == (*range(length), value, [value], (type_, value), {"k": (type_, value)})
 
 
 def test_an_error_is_read_by_jeepney() -> None:

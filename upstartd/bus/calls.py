@@ -10,7 +10,7 @@ import fcntl
 from typing import TYPE_CHECKING, Any
 
 from upstartd.bus.encode import encode_error, encode_return
-from upstartd.bus.wire import Flag
+from upstartd.bus.wire import NO_REPLY_EXPECTED
 from upstartd.errors import InvalidArgs, UnknownMethod, UpstartdError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Call:
         # On a private connection the sender is whatever the peer likes to say, and there is nobody else to reach.
         self._destination = message.sender if connection.uid is None else None
         self._serial = message.serial
-        self._reply_is_expected = not message.flags & Flag.NO_REPLY_EXPECTED
+        self._reply_is_expected = not message.flags & NO_REPLY_EXPECTED
         self.is_answered = False
         self.output = ""
         self.uid = uid

@@ -16,6 +16,7 @@ from __future__ import annotations
 import enum
 import os
 import struct
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbus_next._private.unmarshaller import Unmarshaller
@@ -50,10 +51,7 @@ class Kind(enum.IntEnum):
     SIGNAL = 4
 
 
-class Flag(enum.IntFlag):
-    """Flags of messages that make a difference here."""
-
-    NO_REPLY_EXPECTED = 1
+NO_REPLY_EXPECTED = 1  # the one flag of messages that makes a difference here
 
 
 class Field(enum.IntEnum):
@@ -75,6 +73,9 @@ FIELD_TYPES = {
     Field.DESTINATION: "s", Field.SENDER: "s", Field.SIGNATURE: "g", Field.UNIX_FDS: "u",
 }  # fmt: skip
 _FIELD_PREFIXES = {int(field): b"\x01" + kind.encode() + b"\0" for field, kind in FIELD_TYPES.items()}
+_PATH_PREFIX = bytes([Field.PATH]) + _FIELD_PREFIXES[Field.PATH]
+# What the fields after the path may be long, in bytes, to be kept: foreign ones must not take much.
+_KEPT_FIELDS_LIMIT = 512
 _REQUIRED = {
     Kind.METHOD_CALL: (Field.PATH, Field.MEMBER),
     Kind.METHOD_RETURN: (Field.REPLY_SERIAL,),
@@ -207,11 +208,10 @@ class _Reader(Unmarshaller):
         return values
 
 
-def _read_fields(frame: bytes, end: int, order: int) -> dict[int, Any]:
-    """The header fields, which are in `frame` from 16 to `end`."""
+def _read_fields(frame: bytes, at: int, end: int, order: int) -> dict[int, Any]:
+    """The header fields, which are in `frame` from `at`, a multiple of 8, to `end`."""
     read_word = WORD[order].unpack_from
     fields: dict[int, Any] = {}
-    at = 16
     while at < end:
         code = frame[at]
         prefix = _FIELD_PREFIXES.get(code)
@@ -241,6 +241,26 @@ def _read_fields(frame: bytes, end: int, order: int) -> dict[int, Any]:
             raise MalformedMessage("its last header field goes on after the header")
         at += -at & 7
     return fields
+
+
+@lru_cache(maxsize=256)
+def _fields_after_path(data: bytes, order: int) -> dict[int, Any]:
+    """The header fields in `data`, which are not to be changed: they are kept."""
+    return _read_fields(data, 0, len(data), order)
+
+
+def _read_header(frame: bytes, end: int, order: int) -> dict[int, Any]:
+    """The header fields, which are in `frame` from 16 to `end`.
+
+    Whoever asks many objects the same says the same after the object's path, which comes first in what most libraries
+    send.
+    """
+    if frame[16:20] == _PATH_PREFIX:
+        rest = 24 + WORD[order].unpack_from(frame, 20)[0] + 1
+        rest += -rest & 7
+        if rest <= end <= rest + _KEPT_FIELDS_LIMIT:
+            return _read_fields(frame, 16, rest, order) | _fields_after_path(frame[rest:end], order)
+    return _read_fields(frame, 16, end, order)
 
 
 class FrameReader:
@@ -292,7 +312,7 @@ class FrameReader:
         if not kind or not serial:
             raise MalformedMessage("its type or its serial is 0")
         try:
-            fields = _read_fields(frame, 16 + fields_length, order)
+            fields = _read_header(frame, 16 + fields_length, order)
         except MalformedMessage:
             raise
         except Exception as why:  # as in Message.values
