@@ -6,11 +6,13 @@ import asyncio
 import errno
 import os
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from inotify_simple import INotify  # type: ignore[import-untyped]  # it comes without annotations
 
-from upstartd.bus import socket_watch
+from upstartd import inotify
 from upstartd.bus.socket_watch import SocketWatch
 
 if TYPE_CHECKING:
@@ -75,14 +77,14 @@ def test_several_places_are_watched(tmp_path: Path) -> None:
 def test_a_directory_that_comes_while_the_one_above_is_being_watched_is_not_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Late(socket_watch.INotify):  # type: ignore[misc]  # it has no annotations
+    class Late(INotify):  # type: ignore[misc]  # its class comes without annotations
         def add_watch(self, path: str, mask: int) -> int:
             if path == str(tmp_path):
                 (tmp_path / "a").mkdir()
             watch: int = super().add_watch(path, mask)
             return watch
 
-    monkeypatch.setattr(socket_watch, "INotify", Late)
+    monkeypatch.setattr(inotify, "make", partial(Late, nonblocking=True))
     path = tmp_path / "a" / "bus"
     assert change_seen([path], path.touch) == 1
 
@@ -92,14 +94,14 @@ def test_a_directory_that_goes_before_it_is_watched_is_not_insisted_on(
 ) -> None:
     (tmp_path / "a").mkdir()
 
-    class Early(socket_watch.INotify):  # type: ignore[misc]  # it has no annotations
+    class Early(INotify):  # type: ignore[misc]  # its class comes without annotations
         def add_watch(self, path: str, mask: int) -> int:
             if path == str(tmp_path / "a") and os.path.isdir(path):
                 os.rmdir(path)
             watch: int = super().add_watch(path, mask)
             return watch
 
-    monkeypatch.setattr(socket_watch, "INotify", Early)
+    monkeypatch.setattr(inotify, "make", partial(Early, nonblocking=True))
     assert change_seen([tmp_path / "a" / "bus"], (tmp_path / "a").mkdir) == 1
 
 
@@ -109,7 +111,7 @@ def test_what_cannot_be_watched_is_an_error_that_leaves_nothing_open(
     def refuse(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(socket_watch.INotify, "add_watch", refuse)
+    monkeypatch.setattr(INotify, "add_watch", refuse)
     before = len(os.listdir("/proc/self/fd"))
 
     async def watch() -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from inotify_simple import INotify, flags  # type: ignore[import-untyped]  # it has no annotations
+from inotify_simple import flags  # type: ignore[import-untyped]  # it comes without annotations
+
+from upstartd import inotify
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +32,7 @@ class SocketWatch:
     def __init__(self, loop: asyncio.AbstractEventLoop, paths: Iterable[str], changed: Callable[[], None]) -> None:
         self._loop = loop
         self._changed = changed
-        self._inotify = INotify(nonblocking=True)
+        self._inotify = inotify.make()
         self._awaited: dict[int, set[str]] = {}  # by watch: the names in its directory that matter
         try:
             for path in paths:

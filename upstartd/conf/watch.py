@@ -7,7 +7,6 @@ for what a change means. Source: configuration specification, sections 7 and 8; 
 
 from __future__ import annotations
 
-import ctypes
 from collections import deque
 from os.path import join
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import inotify_simple  # type: ignore[import-untyped]  # it comes without annotations
 from inotify_simple import flags
 
+from upstartd import inotify
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
@@ -37,17 +37,11 @@ _SELF_WENT = int(flags.DELETE_SELF | flags.UNMOUNT | flags.IGNORED)
 _MASK = int(_CAME | _WENT | _WRITTEN | flags.MOVE_SELF | flags.DELETE_SELF | flags.ONLYDIR)
 
 
-def _make_inotify() -> inotify_simple.INotify:
-    # Left to itself the library looks for the C library by running a program, which nobody here could reap.
-    inotify_simple._libc = inotify_simple._libc or ctypes.CDLL(None, use_errno=True)
-    return inotify_simple.INotify(nonblocking=True)
-
-
 class JobWatch:
     """Watches the directories of `sources`, from the next load() of those on."""
 
     def __init__(self, sources: JobSources, *, report: Callable[[Priority, str], None],
-                 make_inotify: Callable[[], inotify_simple.INotify] = _make_inotify) -> None:
+                 make_inotify: Callable[[], inotify_simple.INotify] = inotify.make) -> None:
         self._sources = sources
         self._report = report
         self._inotify: inotify_simple.INotify | None = None
