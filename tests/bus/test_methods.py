@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from support.bus_host import MANAGER, ROOT, SERVICE, HostForTests, Refused, Served, job_path
+from support.stage import TO_RUNNING, TO_SPAWNED
 from upstartd.conf.model import Command, Definition, EventPattern, JobConfig, JobFiles, Operator, ProcessName
 from upstartd.engine import inputs
 from upstartd.errors import FREEDESKTOP, UPSTART, BusError
@@ -177,8 +178,7 @@ def test_signals_and_answers_come_in_the_order_in_which_they_happened(client: Cl
         client.receive()
         seen.append(client.signals[-1][1:])
     assert client.answer_to(serial) == instance
-    states = ["starting", "security-spawning", "security", "pre-starting", "pre-start", "spawning", "spawned",
-              "post-starting", "post-start", "running"]
+    states = f"starting {TO_SPAWNED} {TO_RUNNING}".split()
     assert client.signals[0] == (path, "InstanceAdded", (instance,))
     assert client.signals[1] == (instance, "GoalChanged", ("start",))
     assert [s[2][0] for s in client.signals if s[1] == "StateChanged"] == states

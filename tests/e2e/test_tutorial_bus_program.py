@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from support.daemon import Daemon
 from support.dbus_daemon import DBusDaemon
+from support.stage import TO_POST_STOP, TO_RUNNING, TO_SPAWNED
 from support.tutorial import ROOT, copy_job, free_port
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LIFE = ["starting", "security-spawning", "security", "pre-starting", "pre-start", "spawning", "spawned",
-        "post-starting", "post-start", "running", "stopping", "killed", "post-stopping", "post-stop", "waiting"]
+LIFE = f"starting {TO_SPAWNED} {TO_RUNNING} {TO_POST_STOP} waiting".split()
 
 
 def program() -> str:

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 
 _STATE_WORDS = frozenset(state.word for state in State)
-# From `starting` to where main is awaited, for a job without security and pre-start process; and the rest of the way.
-TO_SPAWNED = "security-spawning security pre-starting pre-start spawning spawned"
+# The way after `starting`, to where pre-start or main is awaited; the rest of the way up; and the way down.
 TO_PRE_START = "security-spawning security pre-starting pre-start"
+TO_SPAWNED = f"{TO_PRE_START} spawning spawned"
 TO_RUNNING = "post-starting post-start running"
+TO_POST_STOP = "stopping killed post-stopping post-stop"
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from support.jobs import both, job, on, service
-from support.stage import TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
+from support.stage import TO_POST_STOP, TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
 from upstartd.conf.model import Expect
 from upstartd.engine import inputs
 from upstartd.engine.effects import InstanceRef
@@ -209,7 +209,7 @@ def test_a_waiting_start_of_a_task_is_answered_when_it_has_finished() -> None:
     stage.end("copy")
     assert stage.story() == [
         "copy/ goal stop",
-        "copy/ stopping killed post-stopping post-stop waiting",
+        f"copy/ {TO_POST_STOP} waiting",
         "call 1 answered",
         "copy/ removed",
         "event stopping JOB=copy INSTANCE= RESULT=ok",
@@ -237,7 +237,7 @@ def test_a_waiting_start_is_answered_well_by_a_service_that_ends_in_good_order_b
     stage.end("web")
     assert stage.story()[:3] == [
         "web/ goal stop",
-        "web/ stopping killed post-stopping post-stop waiting",
+        f"web/ {TO_POST_STOP} waiting",
         "call 1 answered",
     ]
     assert stage.answers[call] == InstanceRef("web", "")
@@ -483,7 +483,7 @@ def test_main_that_ends_during_the_pre_stop_of_a_restart_is_no_failure() -> None
     assert stage.story() == []
     stage.end("web", "pre-stop")
     assert stage.story()[:2] == [
-        "web/ stopping killed post-stopping post-stop starting",
+        f"web/ {TO_POST_STOP} starting",
         "event stopping JOB=web INSTANCE= RESULT=ok",
     ]
 
@@ -563,7 +563,7 @@ def test_restart_while_the_goal_is_respawn_changes_no_goal_and_is_answered_when_
     call = stage.restart("web", "A=1")
     assert stage.story() == ["call 1 answered"]
     stage.end("web", "post-start")
-    assert stage.story()[:2] == ["web/ goal start", "web/ stopping killed post-stopping post-stop starting"]
+    assert stage.story()[:2] == ["web/ goal start", f"web/ {TO_POST_STOP} starting"]
     assert "A=1" in stage.process("web").spawn.env
     stage.ready("web")
     stage.end("web", "post-start")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from support.jobs import both, either, job, on, service
-from support.stage import Stage
+from support.stage import TO_RUNNING, TO_SPAWNED, Stage
 from upstartd.conf.model import Definition, JobFiles
 from upstartd.engine import core, inputs, snapshot
 from upstartd.engine.core import Engine
@@ -219,7 +219,7 @@ def test_what_waits_for_an_event_goes_on_before_it_is_announced_and_what_comes_o
         "web/ goal start",
         "web/ starting",
         "call 1 answered",
-        "web/ security-spawning security pre-starting pre-start spawning spawned post-starting post-start running",
+        f"web/ {TO_SPAWNED} {TO_RUNNING}",
         "event starting JOB=web INSTANCE=",
         "event started JOB=web INSTANCE=",
     ]

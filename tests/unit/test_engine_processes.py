@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.jobs import job, on, service
-from support.stage import TO_RUNNING, TO_SPAWNED, Stage
+from support.stage import TO_POST_STOP, TO_RUNNING, TO_SPAWNED, Stage
 from upstartd.conf.model import Expect, ProcessName, RespawnLimit
 from upstartd.engine import effects, inputs
 from upstartd.engine.states import Goal, State
@@ -19,9 +19,9 @@ from upstartd.log import Priority
 if TYPE_CHECKING:
     from upstartd.conf.model import JobConfig
 
-ROUND = "web/ stopping killed post-stopping post-stop starting"  # a respawn of a job with main only
+ROUND = f"web/ {TO_POST_STOP} starting"  # a respawn of a job with main only
 STOPPING_OK = "event stopping JOB=web INSTANCE= RESULT=ok"
-DOWN = "web/ stopping killed post-stopping post-stop waiting"
+DOWN = f"web/ {TO_POST_STOP} waiting"
 
 
 def running(config: JobConfig) -> Stage:
@@ -173,7 +173,7 @@ def test_a_failing_pre_start_keeps_main_from_running_but_still_runs_post_stop() 
         "web/ failed 5",
         "call 1 refused: Job failed to start",
         "web/ goal stop",
-        "web/ stopping killed post-stopping post-stop",
+        f"web/ {TO_POST_STOP}",
         "event stopping JOB=web INSTANCE= RESULT=failed PROCESS=pre-start EXIT_STATUS=5",
     ]
     assert [key[1] for key in stage.processes] == [ProcessName.POST_STOP]
@@ -298,7 +298,7 @@ def test_a_pre_start_or_main_process_that_cannot_be_run_fails_the_job(process: s
         "web/ failed -1",
         "call 1 refused: Job failed to start",
         "web/ goal stop",
-        "web/ stopping killed post-stopping post-stop",
+        f"web/ {TO_POST_STOP}",
         f"event stopping JOB=web INSTANCE= RESULT=failed PROCESS={process}",
     ]
 
@@ -340,7 +340,7 @@ def test_a_respawning_service_comes_back_after_any_end_without_a_change_of_goal(
     stage = running(job("main", "post-stop", respawn=True))
     uid = stage.instance("web").uid
     stage.end("web", status=status, signal=signal)
-    assert stage.story() == ["web/ stopping killed post-stopping post-stop", STOPPING_OK]
+    assert stage.story() == [f"web/ {TO_POST_STOP}", STOPPING_OK]
     stage.end("web", "post-stop")
     assert stage.story() == ["web/ starting " + TO_SPAWNED, "event starting JOB=web INSTANCE="]
     stage.ready("web")
@@ -399,7 +399,7 @@ def test_main_that_ends_while_post_start_runs_is_respawned_after_it() -> None:
     stage.ready("web")
     stage.end("web", "post-start")
     assert stage.story() == [
-        "web/ post-starting post-start running",
+        f"web/ {TO_RUNNING}",
         "call 1 answered",
         "event started JOB=web INSTANCE=",
     ]

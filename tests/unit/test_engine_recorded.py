@@ -7,7 +7,7 @@ the test says so. (The daemon as a whole is held against all recordings in tests
 from __future__ import annotations
 
 from support.jobs import both, either, job, on, service
-from support.stage import TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
+from support.stage import TO_POST_STOP, TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
 from upstartd.conf.model import RespawnLimit
 
 
@@ -92,7 +92,7 @@ def test_lifecycle_respawn_in_post_start() -> None:
     stage.end("web", "post-start")
     assert stage.story() == [
         "web/ goal start",
-        "web/ stopping killed post-stopping post-stop starting",
+        f"web/ {TO_POST_STOP} starting",
         "event stopping JOB=web INSTANCE= RESULT=ok",
         "web/ " + TO_SPAWNED,
         "event starting JOB=web INSTANCE=",
@@ -114,7 +114,7 @@ def test_lifecycle_respawn_task() -> None:
         *starts("hopeless"),
         "hopeless/ " + TO_RUNNING,
         "event started JOB=hopeless INSTANCE=",
-        "hopeless/ stopping killed post-stopping post-stop starting",
+        f"hopeless/ {TO_POST_STOP} starting",
         "event stopping JOB=hopeless INSTANCE= RESULT=ok",
         "hopeless/ " + TO_SPAWNED,
         "event starting JOB=hopeless INSTANCE=",
@@ -123,7 +123,7 @@ def test_lifecycle_respawn_task() -> None:
         "hopeless/ failed 0",
         "call 1 refused: Job failed to start",
         "hopeless/ goal stop",
-        "hopeless/ stopping killed post-stopping post-stop waiting",
+        f"hopeless/ {TO_POST_STOP} waiting",
         "hopeless/ removed",
         f"event stopping {tail}",
         f"event stopped {tail}",
@@ -148,7 +148,7 @@ def test_lifecycle_main_ends_in_stopping() -> None:
     stage.end("web", "post-stop")
     assert stage.story() == [
         "helper/ goal stop",
-        "helper/ stopping killed post-stopping post-stop waiting",
+        f"helper/ {TO_POST_STOP} waiting",
         "helper/ removed",
         "event stopping JOB=helper INSTANCE= RESULT=ok",
         "event stopped JOB=helper INSTANCE= RESULT=ok",
@@ -295,7 +295,7 @@ def test_events_queue_order() -> None:
     stage.end("held")
     assert stage.story() == [
         "held/ goal stop",
-        "held/ stopping killed post-stopping post-stop waiting",
+        f"held/ {TO_POST_STOP} waiting",
         "held/ removed",
         "event stopping JOB=held INSTANCE= RESULT=ok",
         "event stopped JOB=held INSTANCE= RESULT=ok",
@@ -461,7 +461,7 @@ def test_events_stop_during_starting() -> None:
         "call 1 answered",
         "event go",
         "holder/ goal stop",
-        "holder/ stopping killed post-stopping post-stop waiting",
+        f"holder/ {TO_POST_STOP} waiting",
         "holder/ removed",
         "event stopping JOB=holder INSTANCE= RESULT=ok",
         "event stopped JOB=holder INSTANCE= RESULT=ok",
@@ -492,7 +492,7 @@ def test_events_and_again() -> None:
     stage.emit("halt")
     assert stage.story() == [
         "multi/ goal stop",
-        "multi/ stopping killed post-stopping post-stop waiting",
+        f"multi/ {TO_POST_STOP} waiting",
         "multi/ removed",
         "event stopping JOB=multi INSTANCE= RESULT=ok",
         "event stopped JOB=multi INSTANCE= RESULT=ok",
@@ -522,7 +522,7 @@ def test_events_command_releases_event() -> None:
         "slow/ goal stop",
         "call 1 answered",
         "event go",
-        "slow/ stopping killed post-stopping post-stop waiting",
+        f"slow/ {TO_POST_STOP} waiting",
         "call 2 answered",
         "slow/ removed",
         "event stopping JOB=slow INSTANCE= RESULT=ok",

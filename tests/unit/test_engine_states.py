@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.jobs import job, on, service
-from support.stage import TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
+from support.stage import TO_POST_STOP, TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
 from upstartd.conf.model import ProcessName
 from upstartd.engine import inputs
 from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State, next_state
@@ -190,7 +190,7 @@ def test_a_job_without_processes_passes_every_state_at_once() -> None:
     stage.stop("state")
     assert stage.story() == [
         "state/ goal stop",
-        "state/ stopping killed post-stopping post-stop waiting",
+        f"state/ {TO_POST_STOP} waiting",
         "call 3 answered",
         "state/ removed",
         "event stopping JOB=state INSTANCE= RESULT=ok",
@@ -210,7 +210,7 @@ def test_a_job_without_main_runs_every_other_process_but_pre_stop() -> None:
     stage.stop("state")
     assert stage.story() == [
         "state/ goal stop",
-        "state/ stopping killed post-stopping post-stop",
+        f"state/ {TO_POST_STOP}",
         "event stopping JOB=state INSTANCE= RESULT=ok",
     ]
     stage.end("state", "post-stop")
@@ -226,7 +226,7 @@ def test_stop_while_pre_start_runs_goes_straight_to_stopping_and_runs_post_stop(
     assert stage.story() == ["call 1 answered", "web/ goal stop"]
     stage.end("web", "pre-start")
     assert stage.story() == [
-        "web/ stopping killed post-stopping post-stop",
+        f"web/ {TO_POST_STOP}",
         "event stopping JOB=web INSTANCE= RESULT=ok",
     ]
     stage.end("web", "post-stop")
@@ -258,7 +258,7 @@ def test_stop_in_starting_waits_for_the_starting_event_and_runs_nothing_but_post
     stage.end("helper")
     assert stage.story() == [
         "helper/ goal stop",
-        "helper/ stopping killed post-stopping post-stop waiting",
+        f"helper/ {TO_POST_STOP} waiting",
         "helper/ removed",
         "event stopping JOB=helper INSTANCE= RESULT=ok",
         "event stopped JOB=helper INSTANCE= RESULT=ok",
@@ -318,7 +318,7 @@ def test_start_after_main_has_ended_in_post_start_or_pre_stop_brings_main_back(e
     stage.end("web", ended)
     assert stage.story()[1:] == [
         "web/ goal start",
-        "web/ stopping killed post-stopping post-stop starting",
+        f"web/ {TO_POST_STOP} starting",
         "event stopping JOB=web INSTANCE= RESULT=ok",
         "web/ " + TO_SPAWNED,
         "event starting JOB=web INSTANCE=",
@@ -415,7 +415,7 @@ def test_stop_while_the_security_process_runs_goes_straight_to_stopping() -> Non
     stage.stop("web")
     stage.take_news()
     stage.end("web", "security")
-    assert stage.story()[0] == "web/ stopping killed post-stopping post-stop waiting"
+    assert stage.story()[0] == f"web/ {TO_POST_STOP} waiting"
 
 
 def test_a_security_process_that_cannot_be_spawned_fails_the_job() -> None:  # design, 32
@@ -428,7 +428,7 @@ def test_a_security_process_that_cannot_be_spawned_fails_the_job() -> None:  # d
         "web/ failed -1",
         "call 1 refused: Job failed to start",
         "web/ goal stop",
-        "web/ stopping killed post-stopping post-stop",
+        f"web/ {TO_POST_STOP}",
         "event stopping JOB=web INSTANCE= RESULT=failed PROCESS=security",
     ]
     assert stage.error(start) == ("JobFailed", "Job failed to start")
