@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -222,6 +224,25 @@ def test_the_words_of_a_re_execution_that_was_asked_for_by_hand_are_not_taken_fo
         for _ in range(2):
             restart(daemon)
         assert daemon.run("status", "web") == before
+
+
+def test_where_it_cannot_be_executed_anew_the_daemon_goes_on_as_it_was(tmp_path: Path) -> None:
+    # execve(2) takes at least 128 KiB, and a quarter of what the stack may be.
+    large = {f"LARGE_{number}": "x" * 100_000 for number in range(2)}
+    with Daemon(tmp_path, "--user", environ=large) as daemon:
+        daemon.write_job("web", "respawn\nexec sleep 1000\n")
+        pid = pid_of(daemon.run("start", "web"))
+        stack = resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK, (512 * 1024, stack[1]))
+        with connect(daemon) as peer:
+            peer.send(new_method_call(MANAGER, "Restart"))  # is never answered, but what comes next is
+            peer.send_and_get_reply(new_method_call(MANAGER, "GetAllJobs"), timeout=LIMIT)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK, stack)
+        assert f"init: Failed to re-execute {sys.executable}: Argument list too long\n" in daemon.log()
+        os.kill(pid, signal.SIGKILL)
+        pid = wait_until(lambda: new_main(daemon, pid), "the respawned process")
+        restart(daemon)
+        assert daemon.run("status", "web") == f"web start/running, process {pid}\n"
 
 
 def test_the_state_has_the_keys_that_readers_know(daemon: Daemon) -> None:
