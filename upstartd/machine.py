@@ -18,6 +18,8 @@ import stat
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from upstartd.descriptors import move_up
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from ctypes import CDLL
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 # From linux/mount.h; mount(2) and umount2(2) explain them.
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 
-_HIGH_FD = 10  # the numbers below are for jobs
 _CAD_OFF = 0  # LINUX_REBOOT_CMD_CAD_OFF, linux/reboot.h
 _KDSIGACCEPT = 0x4B4E  # linux/kd.h
 _ARGUMENT_FIELDS = slice(45, 47)  # arg_start and arg_end in /proc/PID/stat (proc(5)), counted after the name
@@ -175,13 +176,7 @@ class LinuxMachine:
         os.mknod(path, stat.S_IFCHR | mode, os.makedev(major, minor))
 
     def open(self, path: str, flags: int, /) -> int:
-        fd = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
-        if fd >= _HIGH_FD:
-            return fd
-        try:
-            return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH_FD)
-        finally:
-            os.close(fd)
+        return move_up(os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC))
 
     def is_open(self, fd: int, /) -> bool:
         try:

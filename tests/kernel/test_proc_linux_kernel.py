@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from upstartd.proc.kernel import FIRST_INTERNAL_FD, LinuxKernel
+from upstartd.descriptors import FIRST_INTERNAL
+from upstartd.proc.kernel import LinuxKernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,13 +53,13 @@ def refuse(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, when: Callabl
 
 def test_descriptors_of_the_daemon_stay_out_of_the_numbers_of_jobs(kernel: LinuxKernel) -> None:
     for fd in (*kernel.pipe(), kernel.open_null(), kernel.make_script_file(b"x")):
-        assert fd >= FIRST_INTERNAL_FD
+        assert fd >= FIRST_INTERNAL
         assert is_closed_on_exec(fd)
         os.close(fd)
 
 
 def test_a_pipe_that_cannot_be_moved_leaves_nothing_open(kernel: LinuxKernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("upstartd.proc.kernel.FIRST_INTERNAL_FD", 5000)  # so that every number is too low
+    monkeypatch.setattr("upstartd.descriptors.FIRST_INTERNAL", 5000)  # so that every number is too low
     refuse(monkeypatch, fcntl, "fcntl", lambda _fd, what, *_: what == fcntl.F_DUPFD_CLOEXEC, errno.EMFILE)
     before = opened()
     with pytest.raises(OSError, match="Too many open files"):
@@ -79,7 +80,7 @@ def test_a_script_that_no_pipe_may_hold_comes_from_memory(kernel: LinuxKernel, m
     before = opened()
     text = os.urandom(1 << 20)
     fd = kernel.make_script_file(text)
-    assert fd >= FIRST_INTERNAL_FD
+    assert fd >= FIRST_INTERNAL
     assert is_closed_on_exec(fd)
     # A shell opens it anew, by its name.
     assert Path(f"/proc/self/fd/{fd}").read_bytes() == text

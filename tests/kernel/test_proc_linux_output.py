@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from upstartd.proc.kernel import FIRST_INTERNAL_FD, LinuxKernel
+from upstartd.descriptors import FIRST_INTERNAL
+from upstartd.proc.kernel import LinuxKernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ def test_a_terminal_s_reader_does_not_wait_and_notices_when_nobody_has_it_open(k
 
 def test_terminals_stay_out_of_the_numbers_of_jobs_and_out_of_other_programs(kernel: LinuxKernel) -> None:
     for fd in kernel.open_terminal():
-        assert fd >= FIRST_INTERNAL_FD
+        assert fd >= FIRST_INTERNAL
         assert not os.get_inheritable(fd)
         os.close(fd)
 
@@ -78,7 +79,7 @@ def test_a_terminal_that_finds_no_number_leaves_nothing_open(
             raise refusal
         return real(fd, what, value)
 
-    monkeypatch.setattr("upstartd.proc.kernel.FIRST_INTERNAL_FD", 500)  # so that every number is too low
+    monkeypatch.setattr("upstartd.descriptors.FIRST_INTERNAL", 500)  # so that every number is too low
     monkeypatch.setattr(fcntl, "fcntl", second_fails)
     before = os.listdir("/proc/self/fd")
     with pytest.raises(OSError, match="Too many open files"):

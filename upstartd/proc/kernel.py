@@ -23,6 +23,8 @@ import termios
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from upstartd.descriptors import move_up
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from ctypes import CDLL
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from upstartd.proc.posix_spawn import PosixSpawn
 
-FIRST_INTERNAL_FD = 10  # the numbers below are for jobs: standard descriptors, the script, files of events
 
 # From linux/ptrace.h; wait statuses carry the event in their third byte (ptrace(2)).
 PTRACE_CONT = 7
@@ -125,15 +126,15 @@ class Kernel(Protocol):
     # -- descriptors ----------------------------------------------------------------------------------------
 
     def pipe(self) -> tuple[int, int]:
-        """A new pipe, closed on exec, both numbers from FIRST_INTERNAL_FD on: reading end, writing end."""
+        """A new pipe, closed on exec, both numbers from descriptors.FIRST_INTERNAL on: reading end, writing end."""
 
     def make_script_file(self, text: bytes) -> int:
-        """A descriptor from which `text` can be read, however long it is; closed on exec, from FIRST_INTERNAL_FD on."""
+        """A descriptor to read `text` from, however long it is; closed on exec, from descriptors.FIRST_INTERNAL on."""
 
     def open_terminal(self) -> tuple[int, int]:
         """A new pseudo-terminal that passes on what is written to it as it is (pty(7)): our side, the processes' side.
 
-        Both closed on exec, from FIRST_INTERNAL_FD on; reading ours does not wait.
+        Both closed on exec, from descriptors.FIRST_INTERNAL on; reading ours does not wait.
         """
 
     def open_log(self, path: bytes, /) -> int:
@@ -143,7 +144,7 @@ class Kernel(Protocol):
         """fstat(2)."""
 
     def open_null(self) -> int:
-        """/dev/null for reading and writing; closed on exec, from FIRST_INTERNAL_FD on."""
+        """/dev/null for reading and writing; closed on exec, from descriptors.FIRST_INTERNAL on."""
 
     def open(self, path: str, flags: int, directory: int | None = None, /) -> int:
         """openat(2), closed on exec."""
@@ -174,7 +175,7 @@ class Kernel(Protocol):
         """The names of the directories in a directory."""
 
     def open_directory(self, path: str, /) -> int:
-        """A directory for paths to begin at; closed on exec, from FIRST_INTERNAL_FD on."""
+        """A directory for paths to begin at; closed on exec, from descriptors.FIRST_INTERNAL on."""
 
     def make_directory(self, path: str, directory: int | None = None, /) -> None:
         """mkdir(2), for its owner to change and everybody to look into, whatever the umask is."""
@@ -330,26 +331,16 @@ class Kernel(Protocol):
         """Trace a process no longer; it goes on from where it stands, with a signal, or 0 for none."""
 
 
-def _high(fd: int) -> int:
-    """The same file under a number that no job can mean, closed on exec."""
-    if fd >= FIRST_INTERNAL_FD:
-        return fd
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_INTERNAL_FD)
-    finally:
-        os.close(fd)
-
-
-def _high_pair(pair: tuple[int, int]) -> tuple[int, int]:
-    """The same for two; neither is open after a failure."""
+def _move_up_both(pair: tuple[int, int]) -> tuple[int, int]:
+    """Two descriptors, out of the way of jobs; neither is open after a failure."""
     first, second = pair
     try:
-        first = _high(first)
+        first = move_up(first)
     except OSError:
         os.close(second)
         raise
     try:
-        return first, _high(second)
+        return first, move_up(second)
     except OSError:
         os.close(first)
         raise
@@ -410,7 +401,7 @@ class LinuxKernel:
         return os.open(path, flags, dir_fd=directory)
 
     def pipe(self) -> tuple[int, int]:
-        return _high_pair(os.pipe())
+        return _move_up_both(os.pipe())
 
     def make_script_file(self, text: bytes) -> int:
         reading, writing = self.pipe()
@@ -434,7 +425,7 @@ class LinuxKernel:
             os.close(writing)
 
     def open_terminal(self) -> tuple[int, int]:
-        ours, theirs = _high_pair(os.openpty())
+        ours, theirs = _move_up_both(os.openpty())
         try:
             attributes = termios.tcgetattr(theirs)
             attributes[1] &= ~termios.OPOST
@@ -454,7 +445,7 @@ class LinuxKernel:
             os.umask(umask)
 
     def open_null(self) -> int:
-        return _high(os.open(os.devnull, os.O_RDWR))
+        return move_up(os.open(os.devnull, os.O_RDWR))
 
     def close_all_on_exec(self) -> None:
         try:
@@ -476,7 +467,7 @@ class LinuxKernel:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
     def open_directory(self, path: str, /) -> int:
-        return _high(os.open(path, os.O_PATH | os.O_DIRECTORY))
+        return move_up(os.open(path, os.O_PATH | os.O_DIRECTORY))
 
     def make_directory(self, path: str, directory: int | None = None, /) -> None:
         os.mkdir(path, dir_fd=directory)
@@ -713,7 +704,7 @@ class LinuxKernel:
 
 def _memory_file(text: bytes) -> int:
     """A file in memory that holds `text` (memfd_create(2))."""
-    fd = _high(os.memfd_create("script"))
+    fd = move_up(os.memfd_create("script"))
     try:
         with open(fd, "wb", closefd=False) as file:
             file.write(text)

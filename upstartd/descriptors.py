@@ -1,0 +1,18 @@
+"""Numbers of open files: which are for jobs, and keeping the daemon's own out of their way."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+FIRST_INTERNAL = 10  # the numbers below are for jobs: standard descriptors, the script, files of events
+
+
+def move_up(fd: int) -> int:
+    """The same file under a number that no job can mean, closed on exec. Raises OSError; `fd` is closed then too."""
+    if fd >= FIRST_INTERNAL:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_INTERNAL)
+    finally:
+        os.close(fd)
