@@ -119,7 +119,6 @@ class ScriptedLoop:
         self.timers: list[ScriptedTimer] = []
         self.soon: list[Callable[[], object]] = []
         self.now = 0.0
-        self.now = 0.0
 
     def time(self) -> float:
         return self.now
@@ -148,9 +147,6 @@ class ScriptedLoop:
         for callback in callbacks:
             callback()
         return bool(callbacks)
-
-    def time(self) -> float:
-        return self.now
 
     def let_time_pass(self) -> float:
         """Call the timer that was set first; gives its delay."""

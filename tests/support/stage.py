@@ -35,6 +35,27 @@ TO_RUNNING = "post-starting post-start running"
 TO_POST_STOP = "stopping killed post-stopping post-stop"
 
 
+def starts(name: str) -> list[str]:
+    """The story of a job with main only, started with nobody in the way, up to where main is awaited."""
+    return [
+        f"{name}/ added",
+        f"{name}/ goal start",
+        f"{name}/ starting {TO_SPAWNED}",
+        f"event starting JOB={name} INSTANCE=",
+    ]
+
+
+def ends(name: str) -> list[str]:
+    """The story of such a job whose main has ended by itself, well, and for whom nobody waits."""
+    return [
+        f"{name}/ goal stop",
+        f"{name}/ {TO_POST_STOP} waiting",
+        f"{name}/ removed",
+        f"event stopping JOB={name} INSTANCE= RESULT=ok",
+        f"event stopped JOB={name} INSTANCE= RESULT=ok",
+    ]
+
+
 @dataclass
 class Process:
     """A process that the engine asked for and that has not ended."""

@@ -7,18 +7,8 @@ the test says so. (The daemon as a whole is held against all recordings in tests
 from __future__ import annotations
 
 from support.jobs import both, either, job, on, service
-from support.stage import TO_POST_STOP, TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
+from support.stage import TO_POST_STOP, TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage, ends, starts
 from upstartd.conf.model import RespawnLimit
-
-
-def starts(name: str) -> list[str]:
-    """A job with main only, started with nobody in the way, up to where main is awaited."""
-    return [
-        f"{name}/ added",
-        f"{name}/ goal start",
-        f"{name}/ starting {TO_SPAWNED}",
-        f"event starting JOB={name} INSTANCE=",
-    ]
 
 
 def test_lifecycle_restart() -> None:
@@ -147,11 +137,7 @@ def test_lifecycle_main_ends_in_stopping() -> None:
     stage.end("helper")
     stage.end("web", "post-stop")
     assert stage.story() == [
-        "helper/ goal stop",
-        f"helper/ {TO_POST_STOP} waiting",
-        "helper/ removed",
-        "event stopping JOB=helper INSTANCE= RESULT=ok",
-        "event stopped JOB=helper INSTANCE= RESULT=ok",
+        *ends("helper"),
         "web/ killed post-stopping post-stop",
         "event stopping JOB=web INSTANCE= RESULT=ok",
         "web/ waiting",
@@ -294,11 +280,7 @@ def test_events_queue_order() -> None:
     ]  # fmt: skip
     stage.end("held")
     assert stage.story() == [
-        "held/ goal stop",
-        f"held/ {TO_POST_STOP} waiting",
-        "held/ removed",
-        "event stopping JOB=held INSTANCE= RESULT=ok",
-        "event stopped JOB=held INSTANCE= RESULT=ok",
+        *ends("held"),
         "call 1 answered",
         "event first",
     ]
@@ -460,11 +442,7 @@ def test_events_stop_during_starting() -> None:
         "slow/ goal stop",
         "call 1 answered",
         "event go",
-        "holder/ goal stop",
-        f"holder/ {TO_POST_STOP} waiting",
-        "holder/ removed",
-        "event stopping JOB=holder INSTANCE= RESULT=ok",
-        "event stopped JOB=holder INSTANCE= RESULT=ok",
+        *ends("holder"),
         "slow/ stopping",
         "event starting JOB=slow INSTANCE=",
         "slow/ killed post-stopping post-stop",
@@ -491,11 +469,7 @@ def test_events_and_again() -> None:
     assert stage.story() == ["call 1 answered", *up, "event a", "call 2 answered", "event b"]
     stage.emit("halt")
     assert stage.story() == [
-        "multi/ goal stop",
-        f"multi/ {TO_POST_STOP} waiting",
-        "multi/ removed",
-        "event stopping JOB=multi INSTANCE= RESULT=ok",
-        "event stopped JOB=multi INSTANCE= RESULT=ok",
+        *ends("multi"),
         "call 3 answered",
         "event halt",
     ]

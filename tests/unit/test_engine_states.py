@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.jobs import job, on, service
-from support.stage import TO_POST_STOP, TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage
+from support.stage import TO_POST_STOP, TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage, ends
 from upstartd.conf.model import ProcessName
 from upstartd.engine import inputs
 from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State, next_state
@@ -257,11 +257,7 @@ def test_stop_in_starting_waits_for_the_starting_event_and_runs_nothing_but_post
     assert stage.story() == ["call 1 answered", "web/ goal stop"]
     stage.end("helper")
     assert stage.story() == [
-        "helper/ goal stop",
-        f"helper/ {TO_POST_STOP} waiting",
-        "helper/ removed",
-        "event stopping JOB=helper INSTANCE= RESULT=ok",
-        "event stopped JOB=helper INSTANCE= RESULT=ok",
+        *ends("helper"),
         "web/ stopping",
         "event starting JOB=web INSTANCE=",
         "web/ killed post-stopping post-stop",
