@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help run test test-integration lint docs bench bench-logs
+.PHONY: help run test test-integration lint docs bench bench-latency bench-idle bench-cycles bench-logs
 
 help:
 	@echo "make run    play the tutorial with a private daemon: no bus, no root, nothing outside a scratch directory"
@@ -13,6 +13,9 @@ help:
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   write those parts of the documentation that are made from the tree itself"
 	@echo "make bench  measure what events, starts and stops cost, for several numbers of jobs"
+	@echo "make bench-latency  measure how long a status takes while there is much else to do"
+	@echo "make bench-idle  count what the daemon does when there is nothing to do: 0 in a minute"
+	@echo "make bench-cycles  measure what 20,000 starts and stops, and the like, leave behind in memory"
 	@echo "make bench-logs  measure what the output of jobs costs: much of one, and of many at once"
 
 run: .venv/installed
@@ -38,6 +41,16 @@ docs: .venv/installed
 
 bench: .venv/installed-with-tools
 	$(BIN)/python tests/bench/bench.py $(ARGS)
+
+bench-latency: .venv/installed-with-tools
+	$(BIN)/python tests/bench/bench_latency.py $(ARGS)
+
+bench-idle: .venv/installed-with-tools
+	@packaging/debian/need strace
+	$(BIN)/python tests/bench/bench_idle.py $(ARGS)
+
+bench-cycles: .venv/installed-with-tools
+	$(BIN)/python tests/bench/bench_cycles.py $(ARGS)
 
 bench-logs: .venv/installed-with-tools
 	$(BIN)/python tests/bench/bench_logs.py $(ARGS)

@@ -157,11 +157,14 @@ class Bench:
     """One daemon with `count` job files of one shape, those that every benchmark has, and `more` by their names.
 
     A context manager: at its end the daemon ends, and the folder goes that has all of its files. It runs in user mode,
-    from start() on. `options` are those that arguments() reads.
+    from start() on. `options` are those that arguments() reads; `pass_files` are descriptors that the daemon is to
+    find open.
     """
 
-    def __init__(self, count: int, options: argparse.Namespace, more: Mapping[str, str] | None = None) -> None:
+    def __init__(self, count: int, options: argparse.Namespace, more: Mapping[str, str] | None = None, *,
+                 pass_files: tuple[int, ...] = ()) -> None:
         self.options = options
+        self._pass_files = pass_files
         self.folder = Path(tempfile.mkdtemp(prefix="upstartd-bench-"))
         self.conf = self.folder / "conf"
         self.conf.mkdir()
@@ -196,24 +199,32 @@ class Bench:
     def start(self) -> float:
         """Start the daemon; seconds until it has answered."""
         began = time.perf_counter()
-        self.daemon = subprocess.Popen(self.argv, env=self.env, stdin=subprocess.DEVNULL)
+        self.daemon = subprocess.Popen(self.argv, env=self.env, stdin=subprocess.DEVNULL, pass_fds=self._pass_files)
+        try:
+            self.address = self._wait_for_address()
+            self.peer = Peer(self.address)
+            self.peer.call(call_of(ROOT, UPSTART, "GetJobByName", "s", "probe"))
+        except BaseException:
+            self.daemon.kill()
+            self.daemon.wait()
+            raise
         self.is_started = True
+        return time.perf_counter() - began
+
+    def _wait_for_address(self) -> str:
         session = self.folder / f"run/upstart/sessions/{self.daemon.pid}.session"
         while not session.exists() or not session.read_text().endswith("\n"):
             if self.daemon.poll() is not None:
                 raise RuntimeError(f"the daemon ended with {self.daemon.returncode}")
             time.sleep(0.002)
-        self.address = session.read_text().strip().partition("=")[2]
-        self.peer = Peer(self.address)
-        self.peer.call(call_of(ROOT, UPSTART, "GetJobByName", "s", "probe"))
-        return time.perf_counter() - began
+        return session.read_text().strip().partition("=")[2]
 
     def stop(self) -> None:
         """End the daemon, and its jobs with it."""
-        self.daemon.send_signal(signal.SIGTERM)
-        self.daemon.wait()
         self.is_started = False
         self.peer.close()
+        self.daemon.send_signal(signal.SIGTERM)
+        self.daemon.wait()
 
     def client(self, *argv: str) -> None:
         """Run a client, which is to succeed."""

@@ -7,6 +7,7 @@ theirs. legend() says how it is here.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -78,9 +79,10 @@ class _ProcessorTime(Counter):
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._begin = processor_time(pid)
 
     def read(self) -> int:
-        return processor_time(self._pid) // _MICROSECOND
+        return (processor_time(self._pid) - self._begin) // _MICROSECOND
 
 
 class _Children(Counter):
@@ -102,7 +104,14 @@ class _Children(Counter):
 class _ChildrensTime(Counter):
     """The microseconds that the children of this process have been on a processor."""
 
+    def __init__(self) -> None:
+        self._begin = self._so_far()
+
     def read(self) -> int:
+        return self._so_far() - self._begin
+
+    @staticmethod
+    def _so_far() -> int:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         living = Path("/proc/thread-self/children").read_text().split()
         return (int((ended.ru_utime + ended.ru_stime) * 1_000_000)
@@ -136,24 +145,20 @@ def _lack_of_instructions() -> str:
 def _system_call_event() -> int | None:
     """The number of the event that a system call is; None where that is not told."""
     for folder in _TRACING:
-        try:
-            event = int(Path(folder, _TRACE_EVENT).read_text())
-            break
-        except OSError:
-            continue
-    else:
-        # In a mount namespace of its own, so that nothing stays mounted.
-        shown = subprocess.run(
-            ["unshare", "--mount", "sh", "-ec", 'mount -t tracefs none "$0"; cat "$0/$1"', _TRACING[0], _TRACE_EVENT],
-            capture_output=True, text=True, check=False)
-        if shown.returncode != 0:
-            return None
-        event = int(shown.stdout)
+        with contextlib.suppress(OSError):
+            return _usable(Path(folder, _TRACE_EVENT).read_text())
+    # In a mount namespace of its own, so that nothing stays mounted.
+    command = ["unshare", "--mount", "sh", "-ec", 'mount -t tracefs none "$0"; cat "$0/$1"', _TRACING[0], _TRACE_EVENT]
     try:
-        _PerfEvent(_TRACEPOINT, event, 0).close()
-    except OSError:
+        return _usable(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return event
+
+
+def _usable(event: str) -> int:
+    """The number of an event that can be counted; OSError where it cannot."""
+    _PerfEvent(_TRACEPOINT, int(event), 0).close()
+    return int(event)
 
 
 def work_of(pid: int) -> Counter:
@@ -181,6 +186,11 @@ def system_calls_of_children() -> Counter:
 def can_count_system_calls() -> bool:
     """Whether system calls can be counted here."""
     return _system_call_event() is not None
+
+
+def unit() -> str:
+    """What work is counted in."""
+    return "microseconds on a processor" if _lack_of_instructions() else "instructions"
 
 
 def work(count: float) -> str:
