@@ -42,6 +42,8 @@ class Options:
     system_user_confdir: bool = True  # a user session also reads the jobs that the system has for all users
     logdir: str | None = None
     log_jobs: bool = True  # False: `console log` counts as `console none`
+    cachedir: str | None = None
+    cache: bool = True  # False: what job files mean is not kept for the next start
     default_console: Console = Console.LOG
     startup_event: str | None = "startup"
     use_bus: bool = True
@@ -103,6 +105,8 @@ _OPTIONS = (
             value="DIR", repeatable=True),
     _Option(("--logdir",), "logdir", "write the output of jobs to DIR", value="DIR"),
     _Option(("--no-log",), "log_jobs", "do not keep the output of jobs", fixed=False),
+    _Option(("--cachedir",), "cachedir", "keep in DIR what job files mean, for the next start", value="DIR"),
+    _Option(("--no-cache",), "cache", "do not keep what job files mean", fixed=False),
     _Option(("--default-console",), "default_console", "console of jobs that do not name one: none, log, output or "
             "owner", value="VALUE", convert=_console),
     _Option(("--startup-event",), "startup_event", "emit NAME at the start, in place of `startup'", value="NAME"),

@@ -26,6 +26,7 @@ from upstartd.bus.bus_keeper import BusKind
 from upstartd.bus.service import BusService
 from upstartd.cli import Mode
 from upstartd.conf.model import JobFiles
+from upstartd.conf.parse_cache import ParseCache
 from upstartd.conf.reader import JobReader
 from upstartd.engine import effects, inputs, snapshot
 from upstartd.engine.core import Engine
@@ -126,6 +127,7 @@ class Daemon:
             take=partial(self.take_job_files, self),
             report=self.log.write,
             loop=self._loop,
+            cache=self._new_parse_cache(),
         )
         self._kernel = LinuxKernel()
         self._kernel.raise_file_limit()  # two for each process whose output is kept
@@ -174,6 +176,12 @@ class Daemon:
         address = self._places.socket_address if self._options.mode is Mode.USER else None
         uids = self.engine.world.uids if root else None
         return Engine(World(self._table, self._environ, address, apparmor=self._apparmor, root=root, uids=uids))
+
+    def _new_parse_cache(self) -> ParseCache | None:
+        directory = self._places.cache_directory
+        if directory is None:
+            return None
+        return ParseCache(directory, self._places.job_directories, report=self.log.write)
 
     # -- inputs and effects -----------------------------------------------------------------------------
 
@@ -307,6 +315,7 @@ class Daemon:
 
     def disk_is_writeable(self) -> None:
         """Write out the job output that was held; OperationFailed where that does not work."""
+        self._reader.save_cache()
         error = self._logs.write_held()
         if error is not None:
             raise OperationFailed(error.strerror or str(error))

@@ -1,4 +1,4 @@
-"""Where the daemon's files and sockets are: job directories, log directory, private socket, session file.
+"""Where the daemon's files and sockets are: job directories, logs, cache, private socket, session file.
 
 All of it follows from the options, the environment and the daemon's uid and pid; the disk is not asked. Only
 make_private_directory() changes anything. Not responsible for what lies in those places. Source: runtime
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SYSTEM_JOBS = "/etc/init"
 SYSTEM_LOGS = "/var/log/upstart"
+SYSTEM_CACHE = "/var/cache/upstartd"
 SYSTEM_SOCKET = "/com/ubuntu/upstart"
 JOBS_OF_ALL_USERS = "/usr/share/upstart/sessions"
 
@@ -31,6 +32,7 @@ class Places:
     job_directories: tuple[str, ...]  # the one with the highest precedence first
     log_directory: str | None  # None: the output of jobs cannot be kept
     own_directories: tuple[str, ...]  # those of them that are the user's own: they are made when they are missing
+    cache_directory: str | None  # None: what job files mean is not kept. It is made when there is something to keep
     socket_name: str | None  # of the private socket, in the abstract namespace
     session_file: str | None
     left_out: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ def _system(options: Options) -> Places:
         job_directories=options.confdirs or (SYSTEM_JOBS,),
         log_directory=options.logdir or SYSTEM_LOGS,
         own_directories=(),
+        cache_directory=(options.cachedir or SYSTEM_CACHE) if options.cache else None,
         socket_name=SYSTEM_SOCKET if options.mode is Mode.SYSTEM else None,
         session_file=None,
     )
@@ -62,17 +65,18 @@ def _user(options: Options, environ: Mapping[str, str], uid: int, pid: int) -> P
     left_out: list[str] = []
 
     def below_home(path: str, purpose: str) -> str | None:
-        """`path` below HOME; None, and a word about it, where there is no HOME."""
+        """`path` below HOME; None where there is no HOME, and a word about it if it has a purpose that is missed."""
         home = environ.get("HOME", "")
         if os.path.isabs(home):
             return os.path.join(home, path)
-        left_out.append(f"cannot {purpose} ~/{path}: HOME is {'not an absolute path' if home else 'not set'}")
+        if purpose:
+            left_out.append(f"cannot {purpose} ~/{path}: HOME is {'not an absolute path' if home else 'not set'}")
         return None
 
-    def base(variable: str, fallback: str, purpose: str) -> str | None:
-        """The directory `upstart` below an XDG base directory."""
-        directory = environ.get(variable, "")
-        return os.path.join(directory, "upstart") if os.path.isabs(directory) else below_home(fallback, purpose)
+    def base(variable: str, fallback: str, purpose: str = "") -> str | None:
+        """The directory below an XDG base directory, which has the same name as the one below HOME."""
+        directory, name = environ.get(variable, ""), os.path.basename(fallback)
+        return os.path.join(directory, name) if os.path.isabs(directory) else below_home(fallback, purpose)
 
     jobs: list[str | None] = []
     if not options.confdirs:
@@ -88,6 +92,7 @@ def _user(options: Options, environ: Mapping[str, str], uid: int, pid: int) -> P
         job_directories=options.confdirs or tuple(directory for directory in jobs if directory is not None),
         log_directory=logs,
         own_directories=tuple(directory for directory in own if directory is not None),
+        cache_directory=(options.cachedir or base("XDG_CACHE_HOME", ".cache/upstartd")) if options.cache else None,
         socket_name=f"{SYSTEM_SOCKET}-session/{uid}/{pid}",
         session_file=os.path.join(runtime, "upstart/sessions", f"{pid}.session") if os.path.isabs(runtime) else None,
         left_out=tuple(left_out),

@@ -27,7 +27,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     for number in range(JOBS):
         (tmp_path / f"init/job{number}.conf").write_text(
             f"description 'Number {number}'\nstart on (one and two{number}) or three\nexec sleep {number}\n")
-    with Daemon(tmp_path, "--user", "--no-startup-event") as running:
+    with Daemon(tmp_path, "--user", "--no-startup-event", "--no-cache") as running:
         yield running
 
 

@@ -44,6 +44,8 @@ def test_without_arguments_root_gets_a_system_instance_with_every_default() -> N
     (["--logdir", "/a", "--logdir=/b"], "logdir", "/b"),
     (["--logdir=/a=b"], "logdir", "/a=b"),
     (["--no-log"], "log_jobs", False),
+    (["--cachedir", "/a", "--cachedir=/b"], "cachedir", "/b"),
+    (["--no-cache"], "cache", False),
     (["--default-console", "owner"], "default_console", Console.OWNER),
     (["--default-console=none"], "default_console", Console.NONE),
     (["--startup-event", "boot"], "startup_event", "boot"),
@@ -98,6 +100,7 @@ def test_words_that_are_no_options_are_passed_over(arguments: list[str]) -> None
     (["--confdir"], "missing argument: --confdir"),
     (["--confdir="], "missing argument: --confdir"),
     (["--logdir", ""], "missing argument: --logdir"),
+    (["--cachedir", ""], "missing argument: --cachedir"),
     (["--state-fd", "x"], "illegal argument: x"),
     (["--state-fd", "-1"], "illegal argument: -1"),
     (["--state-fd", "1_0"], "illegal argument: 1_0"),
@@ -142,7 +145,8 @@ def test_version_starts_with_what_we_are_compatible_with() -> None:
 def test_help_names_every_option_but_the_internal_ones() -> None:
     end = refusal("--user", "--help")
     assert end.status == 0
-    for name in ("--confdir DIR", "--prepend-confdir", "--append-confdir", "--logdir", "--no-log", "--default-console",
+    for name in ("--confdir DIR", "--prepend-confdir", "--append-confdir", "--logdir", "--no-log", "--cachedir DIR",
+                 "--no-cache", "--default-console",
                  "--startup-event NAME", "--no-startup-event", "--no-dbus", "--session", "--user", "--no-inherit-env",
                  "--chroot-sessions", "--no-cgroups", "--write-state-file", "-q, --quiet", "-v, --verbose", "--help",
                  "--version"):

@@ -26,6 +26,7 @@ def test_a_system_instance_uses_the_system_s_places() -> None:
     found = find(Options())
     assert found.job_directories == ("/etc/init",)
     assert found.log_directory == "/var/log/upstart"
+    assert found.cache_directory == "/var/cache/upstartd"
     assert found.socket_address == "unix:abstract=/com/ubuntu/upstart"
     assert (found.session_file, found.own_directories, found.left_out) == (None, (), ())
 
@@ -36,7 +37,21 @@ def test_a_system_instance_on_the_session_bus_has_no_private_socket() -> None:
     assert found.job_directories == ("/etc/init",)
 
 
-@pytest.mark.parametrize("mode", [Mode.SYSTEM, Mode.SESSION, Mode.USER])
+MODES = pytest.mark.parametrize("mode", [Mode.SYSTEM, Mode.SESSION, Mode.USER])
+
+
+@MODES
+def test_the_cache_can_be_elsewhere_or_nowhere(mode: Mode) -> None:
+    assert find(Options(mode=mode, cachedir="/cache"), ALICE).cache_directory == "/cache"
+    assert find(Options(mode=mode, cachedir="/cache", cache=False), ALICE).cache_directory is None
+
+
+def test_without_home_a_user_s_cache_is_left_out_without_a_word() -> None:
+    found = find(Options(mode=Mode.USER, confdirs=("/a",), logdir="/b"))
+    assert (found.cache_directory, found.left_out) == (None, ())
+
+
+@MODES
 def test_given_directories_replace_the_default_ones_and_stand_between_prepended_and_appended(mode: Mode) -> None:
     options = Options(mode=mode, confdirs=("/b", "/a"), prepend_confdirs=("/first", "/second"),
                       append_confdirs=("/last",), logdir="/logs")
@@ -61,6 +76,7 @@ def test_a_user_s_jobs_come_before_those_for_all_users() -> None:
                                      "/usr/share/upstart/sessions")
     assert found.log_directory == "/home/alice/.cache/upstart"
     assert found.own_directories == ("/home/alice/.config/upstart", "/home/alice/.cache/upstart")
+    assert found.cache_directory == "/home/alice/.cache/upstartd"
     assert found.left_out == ()
 
 
@@ -71,6 +87,7 @@ def test_xdg_variables_move_a_user_s_places() -> None:
                                      "/usr/share/upstart/sessions")
     assert found.log_directory == "/x/cache/upstart"
     assert found.own_directories == ("/x/config/upstart", "/x/cache/upstart")
+    assert found.cache_directory == "/x/cache/upstartd"
     assert found.session_file == "/run/user/1000/upstart/sessions/321.session"
 
 

@@ -7,7 +7,7 @@ noticed (watch.py).
 from __future__ import annotations
 
 import gc
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,18 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from upstartd.conf.model import JobFiles
-    from upstartd.conf.parser import Parse
+    from upstartd.conf.parse_cache import ParseCache
     from upstartd.conf.source import Files
     from upstartd.log import Priority
 
 
 class JobReader:
-    """Hands what the files below `directories` say to `take`, from the first load() on; the rest as for JobSources."""
+    """Hands what the files below `directories` say to `take`, from the first load() on; the rest as for JobSources.
+
+    `cache` may know what many of them mean.
+    """
 
     def __init__(self, directories: Sequence[str], *, take: Callable[[JobFiles], None],
                  report: Callable[[Priority, str], None], loop: asyncio.AbstractEventLoop,
-                 files: Files | None = None, parse: Parse = parse) -> None:
-        self.sources = JobSources(directories, report=report, files=files, parse=parse)
+                 files: Files | None = None, cache: ParseCache | None = None) -> None:
+        self._cache = cache
+        self.sources = JobSources(directories, report=report, files=files,
+                                  parse=parse if cache is None else cache.parse)
         self._watch = JobWatch(self.sources, report=report)
         self._take = take
         self._loop = loop
@@ -81,8 +86,15 @@ class JobReader:
         in_slices(self._take_each(self._watch.drain()), lambda: None, self._loop)
 
     def _load(self) -> Iterator[None]:
-        with _without_collector():
+        with _without_collector(), nullcontext() if self._cache is None else self._cache.loading():
             yield from self._take_each(self.sources.load())
+        if self._cache is not None:
+            self._loop.call_soon(self.save_cache)
+
+    def save_cache(self) -> None:
+        """Write in slices what the cache could not write yet."""
+        if self._cache is not None:
+            in_slices(self._cache.save(), lambda: None, self._loop)
 
     def _take_each(self, changes: Iterable[JobFiles]) -> Iterator[None]:
         for files in changes:
