@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,19 @@ def limit_of_wait(daemon: Daemon) -> int | None:
     return int(arguments[3], 16) & WITHOUT_LIMIT if number == str(WAITS[platform.machine()]) else None
 
 
+@contextmanager
+def speaking(daemon: Daemon, name: str, first: str) -> Iterator[None]:
+    """While a job runs that begins with the command `first`, and then says each line that it is told: one so far."""
+    pipe = daemon.scratch / f"{name}.pipe"
+    os.mkfifo(pipe)
+    daemon.write_job(name, SPEAKER.format(pipe=pipe, first=first))
+    daemon.run("initctl", "start", name)
+    with pipe.open("w", buffering=1) as told:
+        told.write("hello\n")
+        wait_until(lambda: daemon.read(daemon.scratch / "log" / f"{name}.log"), f"{name} to speak")
+        yield
+
+
 def waits_for_ever(daemon: Daemon) -> bool:
     return limit_of_wait(daemon) == WITHOUT_LIMIT
 
@@ -60,39 +74,32 @@ def switches(daemon: Daemon) -> list[str]:
 
 @can_tell
 def test_a_daemon_waits_without_a_limit_whatever_it_has_done_before(daemon: Daemon) -> None:
-    pipe = daemon.scratch / "pipe"
-    os.mkfifo(pipe)
     for name in ("one", "two"):
         daemon.write_job(name, f"start on go\nstop on enough\n{SERVICE}")
     daemon.write_job("task", "task\nexec echo done\n")
     daemon.write_job("held", "start on go and never\nexec true\n")
-    daemon.write_job("speaker", SPEAKER.format(pipe=pipe, first="umask 077"))
     daemon.run("initctl", "emit", "--no-wait", "go")
-    daemon.run("initctl", "start", "speaker")
-    pipe.write_text("hello\n")
-    os.kill(main_process(daemon, "one"), signal.SIGKILL)
-    daemon.run("initctl", "start", "task")
-    daemon.try_run("initctl", "start", "nowhere")
-    daemon.write_job("one", f"start on go\n{SERVICE}")
-    daemon.run("initctl", "reload-configuration")
-    daemon.run("initctl", "stop", "two")
-    wait_until(lambda: waits_for_ever(daemon), "the daemon to wait without a limit")
-    assert "one start/running" in daemon.run("initctl", "list")
+    with speaking(daemon, "speaker", "umask 077"):
+        os.kill(main_process(daemon, "one"), signal.SIGKILL)
+        daemon.run("initctl", "start", "task")
+        daemon.try_run("initctl", "start", "nowhere")
+        daemon.write_job("one", f"start on go\n{SERVICE}")
+        daemon.run("initctl", "reload-configuration")
+        daemon.run("initctl", "stop", "two")
+        wait_until(lambda: waits_for_ever(daemon), "the daemon to wait without a limit")
+        jobs = daemon.run("initctl", "list")
+    assert "one start/running" in jobs
+    assert "speaker start/running" in jobs
 
 
 @can_tell
 def test_a_deadline_that_somebody_has_set_limits_the_wait_until_nobody_needs_it(daemon: Daemon) -> None:
-    pipe = daemon.scratch / "pipe"
-    os.mkfifo(pipe)
-    daemon.write_job("stubborn", SPEAKER.format(pipe=pipe, first="trap '' TERM"))
-    daemon.run("initctl", "start", "stubborn")
-    pid = main_process(daemon, "stubborn")
-    pipe.write_text("hello\n")
-    wait_until(lambda: daemon.read(daemon.scratch / "log" / "stubborn.log"), "the job to have come past its trap")
-    daemon.run("initctl", "stop", "--no-wait", "stubborn")
-    wait_until(lambda: limit_of_wait(daemon) not in (None, WITHOUT_LIMIT), "the daemon to wait for the kill timeout")
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: waits_for_ever(daemon), "the daemon to wait without a limit")
+    with speaking(daemon, "stubborn", "trap '' TERM"):
+        pid = main_process(daemon, "stubborn")
+        daemon.run("initctl", "stop", "--no-wait", "stubborn")
+        wait_until(lambda: limit_of_wait(daemon) not in (None, WITHOUT_LIMIT), "the daemon to wait with a limit")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: waits_for_ever(daemon), "the daemon to wait without a limit")
 
 
 @can_tell
