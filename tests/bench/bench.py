@@ -87,6 +87,7 @@ def costs(count: int, options: argparse.Namespace) -> dict[str, Cost]:
     """The rows of the table for one number of job files."""
     with Bench(count, options) as bench:
         first = measure_start(bench.start)
+        bench.settle()
         memory = Cost(bench.memory())
         operations = costs_of_operations(bench, options.rounds)
         again = []

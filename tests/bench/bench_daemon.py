@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import counts
 from jeepney import DBusAddress, Message, MessageType, new_method_call
 from jeepney.io.blocking import prep_socket
 
@@ -64,6 +65,7 @@ _FIXED = struct.Struct("<BBBBIII")  # byte order, type, flags, version, length o
 _SERIAL = slice(8, 12)
 _SIGNAL = MessageType.signal.value
 _READ_SIZE = 1 << 16
+_AT_REST = 0.1  # seconds; who does nothing for so long has nothing to do
 
 
 # A call as bytes, in which the serial is filled in whenever it is made.
@@ -218,6 +220,12 @@ class Bench:
                 raise RuntimeError(f"the daemon ended with {self.daemon.returncode}")
             time.sleep(0.002)
         return session.read_text().strip().partition("=")[2]
+
+    def settle(self) -> None:
+        """Wait until the daemon has done what it puts off until it has answered."""
+        used = -1
+        while used != (used := counts.processor_time(self.daemon.pid)):
+            time.sleep(_AT_REST)
 
     def stop(self) -> None:
         """End the daemon, and its jobs with it."""

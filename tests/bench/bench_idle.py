@@ -68,7 +68,7 @@ def measure(bench: Bench, seconds: float) -> tuple[dict[str, int], list[str]]:
             return found | ({"system calls, counted": system_calls.read()} if counts.can_count_system_calls() else {})
 
         def read_over_time() -> dict[str, int]:
-            time.sleep(1)  # in which it comes to rest, having been looked at
+            bench.settle()  # strace has woken it
             begin = read()
             time.sleep(seconds)
             return {name: now - begin[name] for name, now in read().items()}
@@ -89,6 +89,7 @@ def main() -> int:
     with Bench(options.number, options) as bench:
         bench.start()
         bench.peer.call(emit("start-many"))
+        bench.settle()
         found, seen = measure(bench, options.seconds)
     print_table([f"{options.number} jobs, {GROUP} running, in {options.seconds:g} s (goal: 0)", ""],
                 [[name, str(count)] for name, count in found.items()])

@@ -149,6 +149,7 @@ def under_load(options: argparse.Namespace, folder: Path) -> tuple[list[list[str
         jobs[f"writer{number}"] = WRITER.format(pipe=pipe, lines=said.rstrip("\n"))
     with Bench(options.number, options, jobs) as bench:
         bench.start()
+        bench.settle()
         bench.peer.call(change("Start", "probe"))
         rows = ask_in_every_way(bench, "at rest", options.seconds / 4, None)
         bench.peer.call(emit("start-writers"))
@@ -171,6 +172,7 @@ def while_files_are_read(options: argparse.Namespace) -> list[list[str]]:
     """The rows for a daemon that reads its job files again."""
     with Bench(options.files, options) as bench:
         bench.start()
+        bench.settle()
         bench.peer.call(change("Start", "probe"))
         asker = Peer(bench.address)
 
