@@ -40,9 +40,13 @@ from bench_daemon import (
 from counting_daemon import command, count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
+    from typing import TypeAlias
 
     from bench_daemon import Call
+
+    # Goes through one cycle whenever it is asked for the next.
+    Cycles: TypeAlias = Generator[None, None, None]
 
 MARKS = 10
 JOBS = {
@@ -63,10 +67,7 @@ def fail(bench: Bench, call: Call) -> None:
         raise AssertionError(f"there is no error, but {bench.peer.call(call)}")
 
 
-# Each goes through one cycle whenever it is asked for the next.
-
-
-def services(bench: Bench) -> Iterator[None]:
+def services(bench: Bench) -> Cycles:
     start, stop = change("Start", "probe"), change("Stop", "probe")
     while True:
         yield
@@ -74,7 +75,7 @@ def services(bench: Bench) -> Iterator[None]:
         bench.peer.call(stop)
 
 
-def restarts(bench: Bench) -> Iterator[None]:
+def restarts(bench: Bench) -> Cycles:
     bench.peer.call(change("Start", "probe"))
     restart = change("Restart", "probe")
     while True:
@@ -82,34 +83,34 @@ def restarts(bench: Bench) -> Iterator[None]:
         bench.peer.call(restart)
 
 
-def instances(bench: Bench) -> Iterator[None]:
+def instances(bench: Bench) -> Cycles:
     for number in itertools.count():
         yield
         bench.peer.call(change("Start", "named", f"NAME=name-{number}"))
         bench.peer.call(change("Stop", "named", f"NAME=name-{number}"))
 
 
-def tasks_that_write(bench: Bench) -> Iterator[None]:
+def tasks_that_write(bench: Bench) -> Cycles:
     for number in itertools.count():
         yield
         bench.peer.call(change("Start", "speaking", f"NAME=name-{number}"))
 
 
-def failing_tasks(bench: Bench) -> Iterator[None]:
+def failing_tasks(bench: Bench) -> Cycles:
     call = change("Start", "failing")
     while True:
         yield
         fail(bench, call)
 
 
-def missing_programs(bench: Bench) -> Iterator[None]:
+def missing_programs(bench: Bench) -> Cycles:
     call = change("Start", "missing")
     while True:
         yield
         fail(bench, call)
 
 
-def respawns(bench: Bench) -> Iterator[None]:
+def respawns(bench: Bench) -> Cycles:
     bench.peer.call(change("Start", "respawning"))
     ask = call_of(f"{ROOT}/jobs/respawning/_", PROPERTIES, "Get", "ss", INSTANCE, "processes")
     previous = 0
@@ -121,13 +122,13 @@ def respawns(bench: Bench) -> Iterator[None]:
         os.kill(previous, signal.SIGKILL)
 
 
-def strange_events(bench: Bench) -> Iterator[None]:
+def strange_events(bench: Bench) -> Cycles:
     for number in itertools.count():
         yield
         bench.peer.call(emit(f"stranger-{number}", f"NUMBER={number}", f"NAME{number}=x"))
 
 
-def awaited_events(bench: Bench) -> Iterator[None]:
+def awaited_events(bench: Bench) -> Cycles:
     go_on, go_off = emit("go-on", "NAME=one", wait=False), emit("go-off")
     for number in itertools.count():
         yield
@@ -136,7 +137,7 @@ def awaited_events(bench: Bench) -> Iterator[None]:
         bench.peer.call(go_off)
 
 
-def connections(bench: Bench) -> Iterator[None]:
+def connections(bench: Bench) -> Cycles:
     ask = call_of(f"{ROOT}/jobs/probe", JOB, "GetAllInstances")
     while True:
         yield
@@ -145,7 +146,7 @@ def connections(bench: Bench) -> Iterator[None]:
         peer.close()
 
 
-def unknown_names(bench: Bench) -> Iterator[None]:
+def unknown_names(bench: Bench) -> Cycles:
     for number in itertools.count():
         yield
         fail(bench, call_of(ROOT, UPSTART, "GetJobByName", "s", f"nothing-{number}"))
@@ -153,14 +154,14 @@ def unknown_names(bench: Bench) -> Iterator[None]:
         fail(bench, call_of(f"{ROOT}/jobs/probe", JOB, f"Method{number}"))
 
 
-def variables(bench: Bench) -> Iterator[None]:
+def variables(bench: Bench) -> Cycles:
     for number in itertools.count():
         yield
         bench.peer.call(call_of(ROOT, UPSTART, "SetEnv", "assb", [], f"NAME{number}={number}", True))
         bench.peer.call(call_of(ROOT, UPSTART, "UnsetEnv", "ass", [], f"NAME{number}"))
 
 
-def rewritten_files(bench: Bench) -> Iterator[None]:
+def rewritten_files(bench: Bench) -> Cycles:
     ask = call_of(ROOT, UPSTART, "GetJobByName", "s", "probe")
     for number in itertools.count():
         yield
@@ -168,7 +169,7 @@ def rewritten_files(bench: Bench) -> Iterator[None]:
         bench.peer.call(ask)
 
 
-def new_files(bench: Bench) -> Iterator[None]:
+def new_files(bench: Bench) -> Cycles:
     for number in itertools.count():
         yield
         ask = call_of(ROOT, UPSTART, "GetJobByName", "s", f"new-{number}")
@@ -178,14 +179,14 @@ def new_files(bench: Bench) -> Iterator[None]:
         fail(bench, ask)
 
 
-def reloads(bench: Bench) -> Iterator[None]:
+def reloads(bench: Bench) -> Cycles:
     call = call_of(ROOT, UPSTART, "ReloadConfiguration")
     while True:
         yield
         bench.peer.call(call)
 
 
-def lines_of_output(bench: Bench) -> Iterator[None]:
+def lines_of_output(bench: Bench) -> Cycles:
     pipe = bench.folder / "pipe"
     os.mkfifo(pipe)
     bench.write_job("reader", READER.format(pipe=pipe))
@@ -200,7 +201,7 @@ def lines_of_output(bench: Bench) -> Iterator[None]:
 
 
 # What each kind is called, and of how many cycles it goes through one.
-KINDS: dict[str, tuple[Callable[[Bench], Iterator[None]], int]] = {
+KINDS: dict[str, tuple[Callable[[Bench], Cycles], int]] = {
     "service started and stopped": (services, 1),
     "service restarted": (restarts, 1),
     "instance of a new name started and stopped": (instances, 1),
@@ -220,7 +221,7 @@ KINDS: dict[str, tuple[Callable[[Bench], Iterator[None]], int]] = {
 }
 
 
-def measure(kind: Callable[[Bench], Iterator[None]], cycles: int, options: argparse.Namespace) -> list[str]:
+def measure(kind: Callable[[Bench], Cycles], cycles: int, options: argparse.Namespace) -> list[str]:
     """The numbers of a kind's row."""
     answers, theirs = os.pipe()
     is_counted = options.daemon is None
