@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from upstartd.conf.model import Definition, EventPattern, JobConfig, JobFiles, ProcessName
 from upstartd.engine import effects, inputs
 from upstartd.engine.core import Engine
-from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State
+from upstartd.engine.states import TRANSITIONS, WITHOUT_MAIN, Goal, State
 from upstartd.engine.world import World
 from upstartd.errors import UpstartdError
 
@@ -227,7 +227,7 @@ class Stage:
                 self.news.append(f"{job}/{instance} goal {goal.word}")
             case effects.StateChanged(job, instance, state):
                 old, new = self._states[f"{job}/{instance}"], state
-                tables = (TRANSITIONS, WITHOUT_MAIN, MAIN_HAS_ENDED)
+                tables = (TRANSITIONS, WITHOUT_MAIN)
                 ways = {table.get((old, goal)) for table in tables for goal in Goal}
                 assert new in ways, f"{old} -> {new} is not in the table"
                 self._states[f"{job}/{instance}"] = new
@@ -301,8 +301,7 @@ class Stage:
             State.PRE_START: ProcessName.PRE_START in one.pids,
             State.SPAWNED: ProcessName.MAIN in one.pids,
             State.POST_START: ProcessName.POST_START in one.pids,
-            State.RUNNING: one.goal is Goal.START
-            and (ProcessName.MAIN in one.pids or ProcessName.MAIN not in one.config.processes),
+            State.RUNNING: one.goal is Goal.START,
             State.PRE_STOP: ProcessName.PRE_STOP in one.pids,
             State.STOPPING: one.awaited in queued,
             State.KILLED: ProcessName.MAIN in one.pids,

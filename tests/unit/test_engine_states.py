@@ -8,7 +8,7 @@ from support.jobs import job, on, service
 from support.stage import TO_POST_STOP, TO_PRE_START, TO_RUNNING, TO_SPAWNED, Stage, ends
 from upstartd.conf.model import ProcessName
 from upstartd.engine import inputs
-from upstartd.engine.states import MAIN_HAS_ENDED, TRANSITIONS, WITHOUT_MAIN, Goal, State, next_state
+from upstartd.engine.states import TRANSITIONS, WITHOUT_MAIN, Goal, State, next_state
 
 EVERYTHING = ("pre-start", "main", "post-start", "pre-stop", "post-stop")
 
@@ -36,7 +36,7 @@ ROWS = """
 
 def go(state: State, goal: Goal, *, main: bool = True) -> State:
     """The next state of an instance whose job has a main process; `main`: it is alive."""
-    return next_state(state, goal, has_main=True, main_is_there=main)
+    return next_state(state, goal, main_is_there=main)
 
 
 # -- the table --------------------------------------------------------------------------------------------
@@ -45,8 +45,8 @@ def go(state: State, goal: Goal, *, main: bool = True) -> State:
 def test_the_table_has_an_answer_for_every_state_and_goal() -> None:
     assert set(TRANSITIONS) == {(state, goal) for state in State for goal in Goal}
     for state, goal in TRANSITIONS:
-        for has_main, main_is_there in ((True, True), (True, False), (False, False)):
-            assert isinstance(next_state(state, goal, has_main=has_main, main_is_there=main_is_there), State)
+        for main_is_there in (True, False):
+            assert isinstance(next_state(state, goal, main_is_there=main_is_there), State)
 
 
 @pytest.mark.parametrize("row", ROWS.strip().splitlines(), ids=lambda row: row.split()[0])
@@ -74,19 +74,10 @@ def test_elsewhere_whoever_wants_main_anew_goes_the_way_of_start(state: State) -
 
 def test_without_a_living_main_process_a_stop_runs_no_pre_stop() -> None:
     assert go(State.RUNNING, Goal.STOP, main=False) is State.STOPPING
-    assert next_state(State.RUNNING, Goal.STOP, has_main=False, main_is_there=False) is State.STOPPING
-
-
-def test_a_cancelled_stop_goes_back_to_running_only_with_the_main_process_that_it_had() -> None:
-    for state in (State.POST_START, State.PRE_STOP):
-        assert go(state, Goal.START) is State.RUNNING
-        assert go(state, Goal.START, main=False) is State.STOPPING
-        assert next_state(state, Goal.START, has_main=False, main_is_there=False) is State.RUNNING
 
 
 def test_the_exceptions_to_the_table_are_exceptions() -> None:
-    for exceptions in (WITHOUT_MAIN, MAIN_HAS_ENDED):
-        assert all(TRANSITIONS[step] is not state for step, state in exceptions.items())
+    assert all(TRANSITIONS[step] is not state for step, state in WITHOUT_MAIN.items())
 
 
 # -- the diagram that the table draws ---------------------------------------------------------------------
@@ -301,7 +292,7 @@ def test_start_during_pre_stop_goes_back_to_running_with_the_same_main_process_a
 
 
 @pytest.mark.parametrize("ended", ["post-start", "pre-stop"])
-def test_start_after_main_has_ended_in_post_start_or_pre_stop_brings_main_back(ended: str) -> None:
+def test_start_after_main_has_ended_cancels_the_stop_and_leads_to_running_without_a_process(ended: str) -> None:
     stage = Stage()
     stage.define("web", job("main", ended))
     stage.start("web")
@@ -310,15 +301,13 @@ def test_start_after_main_has_ended_in_post_start_or_pre_stop_brings_main_back(e
         stage.stop("web")
     stage.end("web")
     stage.take_news()
-    stage.start("web")
+    again = stage.start("web")
     stage.end("web", ended)
-    assert stage.story()[1:] == [
-        "web/ goal start",
-        f"web/ {TO_POST_STOP} starting",
-        "event stopping JOB=web INSTANCE= RESULT=ok",
-        "web/ " + TO_SPAWNED,
-        "event starting JOB=web INSTANCE=",
-    ]
+    started = ["event started JOB=web INSTANCE="] if ended == "post-start" else []
+    assert stage.story()[1:] == ["web/ goal start", "web/ running", f"{again} answered", *started]
+    assert not stage.instance("web").pids
+    stage.stop("web")
+    assert stage.story()[1] == f"web/ {TO_POST_STOP} waiting"
 
 
 @pytest.mark.parametrize("state", ["stopping", "killed", "post-stop"])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CHECK_EVERY = 1.0  # how often it is looked whether any process is left
 _LEAST_TIME = 5.0  # what any phase may take, however short the kill timeouts are
 _SIGKILL = 9
+_LOGOUT = "logout"  # why a session ends when a client has asked for it
 _LAST_RUNLEVELS = frozenset({"RUNLEVEL=0", "RUNLEVEL=6"})
 
 
@@ -66,7 +67,7 @@ class Ending:
         world = self._world
         self._begin(kind)
         event = world.emit("session-end", (f"TYPE={kind}",))
-        if kind == "logout" and world.somebody_starts_on(event):
+        if kind == _LOGOUT and world.somebody_starts_on(event):
             self._enter(Phase.WAIT, _LEAST_TIME)
             self._stop_all()
         else:
@@ -112,7 +113,6 @@ class Ending:
         for instance in list(self._world.instances.values()):
             if instance.goal is not Goal.STOP:
                 instance.stop_environment = {}
-                self._lifecycle.let_go(instance)
                 self._lifecycle.stop(instance)
 
     def check(self) -> None:
@@ -122,7 +122,8 @@ class Ending:
             return
         if self.phase is Phase.WAIT and (self._is_quiet() or self._is_over()):
             self._kill()
-        if not world.instances:
+        # Clients that have asked for the end are served until second_passed() finds that nothing is left.
+        if not world.instances and self.progress.reason != _LOGOUT:
             self._finish()
         elif self.phase is Phase.KILL and self._is_over():
             for instance in world.instances.values():
@@ -147,20 +148,19 @@ class Ending:
         self._world.timers.arm(self, min(now + _CHECK_EVERY, max(self.progress.phase_ends, now + 0.01)))
         if any(instance.pids for instance in self._world.instances.values()):
             return
+        was_told_to_stop = self.phase is Phase.KILL
         if self.phase is Phase.WAIT:
             self._kill()
-        elif self.phase is Phase.KILL:
+        if was_told_to_stop or not self._world.instances:
             self._finish()
 
     def _is_over(self) -> bool:
         return self._world.now >= self.progress.phase_ends
 
     def _is_quiet(self) -> bool:
-        """Whether nothing is on its way down or up any more because of the last events."""
-        if self.progress.in_order:
-            return not any(instance.goal is Goal.STOP or _works_for_the_end(instance)
-                           for instance in self._world.instances.values())
-        return not self._world.instances
+        """Whether nothing of a system instance is on its way down or up any more because of the last events."""
+        return self.progress.in_order and not any(instance.goal is Goal.STOP or _works_for_the_end(instance)
+                                                  for instance in self._world.instances.values())
 
     def _finish(self) -> None:
         world = self._world

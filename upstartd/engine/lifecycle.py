@@ -178,12 +178,7 @@ class Lifecycle:
         """
         while True:
             goal, wanted = wanted or instance.goal, None
-            state = next_state(
-                instance.state,
-                goal,
-                has_main=ProcessName.MAIN in instance.config.processes,
-                main_is_there=instance.main_is_there,
-            )
+            state = next_state(instance.state, goal, main_is_there=instance.main_is_there)
             if instance.goal is Goal.RESPAWN:
                 self.set_goal(instance, Goal.START)
             elif instance.goal is Goal.RESTART:

@@ -85,21 +85,15 @@ TRANSITIONS: dict[tuple[State, Goal], State] = {
 WITHOUT_MAIN: dict[tuple[State, Goal], State] = {
     (State.RUNNING, Goal.STOP): State.STOPPING,
 }
-# A main process that has ended does not come back because the stop after it is cancelled: the job goes round.
-MAIN_HAS_ENDED: dict[tuple[State, Goal], State] = {
-    (State.POST_START, Goal.START): State.STOPPING,
-    (State.PRE_STOP, Goal.START): State.STOPPING,
-}
 
 
-def next_state(state: State, goal: Goal, *, has_main: bool, main_is_there: bool) -> State:
+def next_state(state: State, goal: Goal, *, main_is_there: bool) -> State:
     """The state that an instance goes to when it leaves `state`. Total: there is an answer for every pair.
 
-    `has_main`: the job has a main process; `main_is_there`: it is alive.
+    `main_is_there`: the main process is alive. (A job whose main process ended before the start that cancels its stop
+    comes to `running` without one, and stays there until it is stopped.)
     """
     step = state, goal
     if not main_is_there and step in WITHOUT_MAIN:
         return WITHOUT_MAIN[step]
-    if has_main and not main_is_there and step in MAIN_HAS_ENDED:
-        return MAIN_HAS_ENDED[step]
     return TRANSITIONS[step]
