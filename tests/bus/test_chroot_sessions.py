@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -46,7 +46,7 @@ def roots(monkeypatch: pytest.MonkeyPatch) -> Roots:
     return roots
 
 
-def serve(**options: bool) -> Served:
+def serve(**options: Any) -> Served:
     """A daemon with the jobs `web` and `own`."""
     return Served(HostForTests(**options), chroot_sessions=True)
 
@@ -182,7 +182,7 @@ def test_the_jobs_of_another_session_can_be_looked_at_and_not_changed(
 @pytest.mark.parametrize("is_pid_1", [False, True])
 def test_what_concerns_the_daemon_itself_has_no_effect_in_a_session(roots: Roots, *, is_pid_1: bool) -> None:
     roots.next = BOX
-    calls = {
+    calls: dict[str, tuple[Any, ...]] = {
         "NotifyDiskWriteable": ("",), "Restart": ("",), "EndSession": ("",), "SetEnv": ("assb", [], "A=1", True),
         "SetEnvList": ("asasb", [], ["A=1"], True), "UnsetEnv": ("ass", [], "PATH"),
         "UnsetEnvList": ("asas", [], ["PATH"]), "ResetEnv": ("as", []),
@@ -194,7 +194,7 @@ def test_what_concerns_the_daemon_itself_has_no_effect_in_a_session(roots: Roots
         assert why.args == (UPSTART + "PermissionDenied", "You do not have permission to request state")
         assert served.host.logged(Priority.WARN) == [
             f"Ignoring {member} request from chroot session" for member in (*calls, "GetState")]
-        assert served.host.told == served.host.inputs == served.host.sessions[BOX].inputs == []
+        assert (served.host.told, served.host.inputs, served.host.sessions[BOX].inputs) == ([], [], [])
         assert client.manager("ListEnv", "as", []) == ["PATH=/bin"]
 
 

@@ -104,7 +104,8 @@ def test_a_queue_that_the_socket_does_not_take_at_once_arrives_whole_and_in_orde
         sizes = [1, 100_000, 3, 1_000_000, 70_000, 5] * 3
         for size in sizes:
             connection.send(encode_signal("/", "a.b", "C", "s", ["x" * size]))
-        reader, found = FrameReader(), []
+        reader = FrameReader()
+        found: list[int] = []
         while len(found) < len(sizes):
             await asyncio.sleep(0)
             try:

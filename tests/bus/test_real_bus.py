@@ -129,7 +129,9 @@ def test_a_bus_that_comes_late_is_gone_to(served: Served, tmp_path: Path) -> Non
     directory.mkdir(parents=True)
     with DBusDaemon(directory):
         wait_until(lambda: is_back(served), "the daemon to be on the bus")
-        assert served.do(lambda: served.service._keeper._watch) is None  # there is nothing more to wait for
+        keeper = served.service._keeper
+        assert keeper is not None
+        assert served.do(lambda: keeper._watch) is None  # there is nothing more to wait for
     wait_until(lambda: not is_back(served), "the daemon to notice")
     assert served.host.logged(Priority.WARN) == ["Disconnected from D-Bus system bus"]
     shutil.rmtree(directory)

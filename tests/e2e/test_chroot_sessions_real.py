@@ -153,8 +153,9 @@ def test_events_reach_the_jobs_of_their_own_session_alone(box: Box, daemon: Daem
 def test_what_concerns_the_daemon_itself_has_no_effect(box: Box, daemon: Daemon) -> None:
     with box.client() as boxed, outside() as ours:
         before = ours.manager("ListEnv", "as", [])
-        for member, *arguments in (["NotifyDiskWriteable"], ["Restart"], ["EndSession"],
-                                   ["SetEnv", "assb", [], "A=1", True], ["UnsetEnv", "ass", [], "PATH"]):
+        calls: list[tuple[Any, ...]] = [("NotifyDiskWriteable",), ("Restart",), ("EndSession",),
+                                        ("SetEnv", "assb", [], "A=1", True), ("UnsetEnv", "ass", [], "PATH")]
+        for member, *arguments in calls:
             assert boxed.manager(member, *arguments) is None
             assert f"init: Ignoring {member} request from chroot session\n" in daemon.log()
         with pytest.raises(Refused, match="You do not have permission to request state"):

@@ -16,8 +16,8 @@ NOBODY = {"PATH": "/usr/bin:/bin", "UPSTART_SESSION": "unix:abstract=/no/such/da
 
 
 def test_check_config_fails_where_no_daemon_answers() -> None:
-    command = [PROGRAMS / "initctl", "check-config"]
-    done = subprocess.run(command, env=NOBODY, capture_output=True, text=True, check=False)
+    done = subprocess.run([PROGRAMS / "initctl", "check-config"], env=NOBODY, capture_output=True, text=True,
+                          check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("initctl: Unable to connect to Upstart: ")
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
+    Play = Callable[[Callable[[Any], Awaitable[None]]], None]
+
 SLEEP = "exec sleep 1000\n"
 CLIENTS = {"blocking": connect_blocking, "asyncio": connect_aio}
 
@@ -50,9 +52,6 @@ def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Daemon]:
     else:
         with DBusDaemon(tmp_path) as bus, Daemon(tmp_path, "--session", "--no-startup-event", bus=bus) as running:
             yield running
-
-
-Play = "Callable[[Callable[[Any], Awaitable[None]]], None]"
 
 
 @pytest.fixture(params=CLIENTS)
@@ -72,8 +71,10 @@ def way_to(daemon: Daemon) -> str:
 
 async def wait_for_process(instance: Any) -> Status:
     """Where the instance stands, as soon as it has a process."""
-    while not (status := await instance.status()).processes:
+    status: Status = await instance.status()
+    while not status.processes:
         await asyncio.sleep(PAUSE)
+        status = await instance.status()
     return status
 
 
@@ -274,8 +275,8 @@ def test_where_nobody_listens_connecting_fails(connect: Callable[[str, dict[str,
 
 
 def test_many_calls_of_several_tasks_share_an_asyncio_connection(tmp_path: Path) -> None:
-    async def scene() -> None:
-        async with await connect_aio("user", daemon.environ) as upstart:
+    async def scene(environ: dict[str, str]) -> None:
+        async with await connect_aio("user", environ) as upstart:
             names = [f"job{number}" for number in range(300)]
             assert [job.name for job in await asyncio.gather(*(upstart.job(name) for name in names))] == names
             assert len(await upstart.statuses(await upstart.jobs())) == 301
@@ -296,6 +297,6 @@ def test_many_calls_of_several_tasks_share_an_asyncio_connection(tmp_path: Path)
             daemon.write_job(f"job{number}", SLEEP)
         daemon.write_job("slow", f"start on go\npre-start exec sleep 1000\n{SLEEP}")
         wait_until(lambda: len(daemon.run("initctl", "list").splitlines()) == 301, "the jobs")
-        asyncio.run(scene())
+        asyncio.run(scene(daemon.environ))
         (pid,) = (line.rpartition(" ")[2] for line in daemon.run("status", "slow").splitlines())
         os.kill(int(pid), signal.SIGKILL)

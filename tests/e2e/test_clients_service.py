@@ -127,16 +127,22 @@ def test_a_conditional_restart_leaves_alone_what_does_not_run(daemon: Daemon, ac
     assert process_of(daemon, "web") != first
 
 
+def wait_until_it_says(path: Path, text: str) -> None:
+    wait_until(lambda: path.exists() and path.read_text() == text, f"{text!r} in {path}")
+
+
 def test_reload_signals_what_runs(daemon: Daemon) -> None:
     mark = daemon.scratch / "hups"
     daemon.write_job("web", f'script\n trap "echo >> {mark}" HUP\n echo >> {mark}\n'
                             " while :; do sleep 0.05; done\nend script\n")
     daemon.run("start", "web")
     pid = process_of(daemon, "web")
-    for count, action in enumerate(("reload", "force-reload"), 1):
-        wait_until(lambda count=count: mark.exists() and mark.read_text() == "\n" * count, "the mark")
+    marks = "\n"  # the first when the trap is set, and one more for each signal
+    for action in ("reload", "force-reload"):
+        wait_until_it_says(mark, marks)
         assert outcome(daemon, "web", action) == (0, "", "")
-    wait_until(lambda: mark.read_text() == "\n\n\n", "the second signal")
+        marks += "\n"
+    wait_until_it_says(mark, marks)
     assert process_of(daemon, "web") == pid
 
 

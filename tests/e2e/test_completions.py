@@ -16,11 +16,12 @@ from support.waiting import LIMIT
 from upstartd_clients.commands import COMMANDS, GLOBAL_OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Complete = Callable[[str], set[str]]
 
 COMPLETIONS = Path(__file__).parents[2] / "packaging" / "completions"
 SLEEP = "exec sleep 1000\n"
-Complete = "Callable[[str], set[str]]"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -78,6 +79,10 @@ def test_what_a_container_does_not_let_it_do_is_said_once_and_left_out(tmp_path:
         assert machine.wait() == 0
 
 
+def has_begun(machine: Machine, times: int) -> bool:
+    return machine.output().count("Loading configuration") == times
+
+
 @pytest.mark.parametrize("program", [("./init",), ("python", "-m", "init")])
 def test_a_program_that_was_found_by_its_directory_is_executed_anew(tmp_path: Path, program: tuple[str, ...]) -> None:
     main = f"#!{sys.executable}\nfrom upstartd.cli import main\nraise SystemExit(main())\n"
@@ -90,7 +95,7 @@ def test_a_program_that_was_found_by_its_directory_is_executed_anew(tmp_path: Pa
         before = machine.run("status", "web")
         for count in (1, 2):
             machine.run("telinit", "u")
-            machine.wait_for(lambda times=count: machine.output().count("Loading configuration") > times, "the new one")
+            machine.wait_for(partial(has_begun, machine, count + 1), "the new one")
             assert machine.wait_for(lambda: machine.try_run("status", "web").stdout, "its answer") == before
         machine.signal(signal.SIGTERM)
         assert machine.wait() == 0

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,9 @@ def test_the_tutorial_s_jobs_run_once_for_each_boot_and_stop_at_each_shutdown(tm
     def log(name: str) -> list[str]:
         return [re.sub(r"\[.+\]|at .*", "DATE", line) for line in machine.lines(f"tutorial/{name}.log")]
 
+    def has_lines(name: str, count: int) -> bool:
+        return len(log(name)) == count
+
     with Machine(tmp_path, jobs=jobs) as machine:
         (machine.disk / "srv/tutorial").mkdir()
         for program in ("server.py", "fetch.py"):
@@ -60,7 +64,7 @@ def test_the_tutorial_s_jobs_run_once_for_each_boot_and_stop_at_each_shutdown(tm
         for boot in (1, 2):
             machine.boot()
             machine.wait_for_job("nodetest", "start/running")
-            machine.wait_for(lambda count=boot: len(log("testjob")) == count, "testjob's line")
+            machine.wait_for(partial(has_lines, "testjob", boot), "testjob's line")
             page = machine.run(sys.executable, "/srv/tutorial/fetch.py", "http://127.0.0.1:8124/")
             assert page == "Hello World\n"
             assert log("nodetest") == ["DATE Node Test Starting", "DATE Node Test Stopping"] * (boot - 1) + [

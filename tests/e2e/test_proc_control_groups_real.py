@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -206,6 +207,10 @@ def test_with_no_cgroups_the_same_job_runs(tmp_path: Path) -> None:
 # -- version 2 ------------------------------------------------------------------------------------------------
 
 
+def is_empty(group: Path) -> bool:
+    return not (group / "cgroup.procs").read_text()
+
+
 @contextmanager
 def box(controller: str) -> Iterator[Tree]:
     """A group of the unified tree that has this controller, for a daemon to be alone in."""
@@ -224,7 +229,7 @@ def box(controller: str) -> Iterator[Tree]:
     finally:
         for group in (place / "upstart", place / trees.OWN_LEAF, place):
             if group.exists():
-                wait_until(lambda group=group: not Path(group, "cgroup.procs").read_text(), f"{group} to be empty")
+                wait_until(partial(is_empty, group), f"{group} to be empty")
                 group.rmdir()
         if not had:
             control.write_text(f"-{controller}")

@@ -7,32 +7,21 @@ import os
 import resource
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from jeepney import DBusAddress, MessageType, new_method_call
-from jeepney.io.blocking import DBusConnection, prep_socket
-from jeepney.io.common import MessageFilters
+from jeepney import MessageType
 
+from support.bus_host import MANAGER, ROOT, Client
 from support.daemon import Daemon
-from support.waiting import LIMIT, wait_until
+from support.waiting import wait_until
 from upstartd.proc import control_group_trees as trees
 from upstartd.proc.kernel import LinuxKernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MANAGER = DBusAddress("/com/ubuntu/Upstart", "com.ubuntu.Upstart", "com.ubuntu.Upstart0_6")
-
-
-class Peer(DBusConnection):
-    """A connection to the daemon's own socket: no bus, so no Hello."""
-
-    def __init__(self, address: str) -> None:
-        super(DBusConnection, self).__init__(prep_socket("\0" + address.partition("abstract=")[2]))
-        self._filters = MessageFilters()
-
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
@@ -40,20 +29,20 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         yield one
 
 
-def connect(daemon: Daemon) -> Peer:
-    return Peer(daemon.environ["UPSTART_SESSION"])
+def connect(daemon: Daemon) -> Client:
+    return Client.on_socket(daemon.environ["UPSTART_SESSION"].partition("abstract=")[2])
 
 
 def restart(daemon: Daemon) -> None:
     """Call Restart, which is never answered, and wait for the new daemon's socket."""
-    with connect(daemon) as peer:
-        peer.send(new_method_call(MANAGER, "Restart"))
-        assert_cut_off(peer)
+    with connect(daemon) as client:
+        client.send(ROOT, MANAGER, "Restart")
+        assert_cut_off(client)
 
     def answers() -> bool:
         try:
-            with connect(daemon) as peer:
-                peer.send_and_get_reply(new_method_call(MANAGER, "GetAllJobs"), timeout=LIMIT)
+            with connect(daemon) as client:
+                client.manager("GetAllJobs")
         except OSError:  # what was the old daemon's socket a moment ago
             return False
         return True
@@ -61,18 +50,18 @@ def restart(daemon: Daemon) -> None:
     wait_until(answers, "the new daemon")
 
 
-def assert_cut_off(peer: Peer) -> None:
+def assert_cut_off(client: Client) -> None:
     """The connection ends without an answer; signals may come before."""
     try:
         while True:
-            assert peer.receive(timeout=LIMIT).header.message_type is MessageType.signal
+            assert client.receive().header.message_type is MessageType.signal
     except (ConnectionError, EOFError):
         return
 
 
 def state(daemon: Daemon) -> dict[str, object]:
-    with connect(daemon) as peer:
-        found: dict[str, object] = json.loads(peer.send_and_get_reply(new_method_call(MANAGER, "GetState")).body[0])
+    with connect(daemon) as client:
+        found: dict[str, object] = json.loads(client.manager("GetState"))
         return found
 
 
@@ -108,8 +97,7 @@ def test_a_process_that_ends_later_is_respawned_in_its_old_window(daemon: Daemon
     pid = pid_of(daemon.run("start", "web"))
     for _ in range(2):
         os.kill(pid, signal.SIGKILL)
-        old = pid
-        pid = wait_until(lambda old=old: new_main(daemon, old), "the respawned process")
+        pid = wait_until(partial(new_main, daemon, pid), "the respawned process")
         restart(daemon)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: daemon.run("status", "web") == "web stop/waiting\n", "the end of the job")
@@ -166,7 +154,7 @@ def test_what_waiting_callers_asked_for_goes_on_though_they_are_cut_off(daemon: 
     daemon.write_job("slow", f"start on begin\ntask\nscript\n  until [ -e {go} ]; do sleep 0.05; done\nend script\n")
     daemon.write_job("after", "start on stopped slow RESULT=ok\nexec sleep 1000\n")
     with connect(daemon) as waiting:
-        waiting.send(new_method_call(MANAGER, "EmitEvent", "sasb", ("begin", [], True)))
+        waiting.send(ROOT, MANAGER, "EmitEvent", "sasb", "begin", [], True)
         wait_until(lambda: "start/running" in daemon.run("status", "slow"), "the task")
         restart(daemon)
         assert_cut_off(waiting)
@@ -234,13 +222,13 @@ def test_where_it_cannot_be_executed_anew_the_daemon_goes_on_as_it_was(tmp_path:
         pid = pid_of(daemon.run("start", "web"))
         stack = resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK)
         resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK, (512 * 1024, stack[1]))
-        with connect(daemon) as peer:
-            peer.send(new_method_call(MANAGER, "Restart"))  # is never answered, but what comes next is
-            peer.send_and_get_reply(new_method_call(MANAGER, "GetAllJobs"), timeout=LIMIT)
+        with connect(daemon) as client:
+            client.send(ROOT, MANAGER, "Restart")  # is never answered, but what comes next is
+            client.manager("GetAllJobs")
         resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK, stack)
         assert f"init: Failed to re-execute {sys.executable}: Argument list too long\n" in daemon.log()
         os.kill(pid, signal.SIGKILL)
-        pid = wait_until(lambda: new_main(daemon, pid), "the respawned process")
+        pid = wait_until(partial(new_main, daemon, pid), "the respawned process")
         restart(daemon)
         assert daemon.run("status", "web") == f"web start/running, process {pid}\n"
 

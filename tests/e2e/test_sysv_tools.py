@@ -67,8 +67,8 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 def noted(daemon: Daemon, count: int = 1) -> list[str]:
     """What the job has noted, once it has been started so often."""
     path = daemon.scratch / "noted"
-    return wait_until(lambda: path.exists() and len(lines := path.read_text().splitlines()) >= count and lines,
-                      f"{count} runlevels")
+    wait_until(lambda: path.exists() and path.read_text().count("\n") >= count, f"{count} runlevels")
+    return path.read_text().splitlines()
 
 
 def shutdown(daemon: Daemon, *words: str) -> list[str]:

@@ -115,13 +115,18 @@ def test_what_a_child_does_is_done_and_its_error_is_told(tmp_path: Path) -> None
     with pytest.raises(IsADirectoryError):
         machine.in_child(tmp_path.read_text, LIMIT)
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        machine.in_child(lambda: {}["bug"], LIMIT)
+        machine.in_child(lambda: os.environ["NOBODY_SETS_THIS"], LIMIT)
 
 
 def test_a_child_that_does_not_come_back_is_left_behind() -> None:
     reader, writer = os.pipe()
+
+    def hang() -> None:
+        os.write(writer, b"%d" % os.getpid())
+        time.sleep(LIMIT)
+
     with pytest.raises(TimeoutError):
-        machine.in_child(lambda: (os.write(writer, b"%d" % os.getpid()), time.sleep(LIMIT)), 0.2)
+        machine.in_child(hang, 0.2)
     pid = int(os.read(reader, 20))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

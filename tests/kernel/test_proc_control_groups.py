@@ -513,7 +513,8 @@ def test_the_security_process_joins_no_group() -> None:
     ],
 )
 def test_a_refusal_is_told_at_its_place_in_the_order(fails: str, reason: str) -> None:
-    groups = unified("memory", **{fails: refusal(errno.EACCES)})
+    answers: dict[str, Any] = {fails: refusal(errno.EACCES)}
+    groups = unified("memory", **answers)
     assert set_up(groups, ControlGroup("devices"), setuid="web") == reason
 
 

@@ -36,7 +36,8 @@ class Stage:
         self.kernel = kernel or FaultyKernel()
         self.loop = ScriptedLoop()
         self.log = RecordedLog(Priority.DEBUG)
-        self.logs = JobLogs(self.kernel, directory=directory and str(directory), log=self.log, loop=self.loop)
+        place = None if directory is None else str(directory)
+        self.logs = JobLogs(self.kernel, directory=place, log=self.log, loop=self.loop)
         self.held: list[int] = []  # the terminals that are open on the processes' side
 
     def open(self, job: str = "web", instance: int = 1, process: ProcessName = MAIN, name: str = "") -> int:

@@ -22,7 +22,7 @@ from upstartd.bus.objects import escape
 from upstartd.places import SYSTEM_SOCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
 _PROGRAMS = ("sh", "cat", "mkdir", "sleep")
@@ -135,7 +135,7 @@ def _main(root: str) -> None:
     os.chroot(root)
     os.chdir("/")
     with Client.on_socket(SYSTEM_SOCKET) as client:
-        do = {"call": client.call, "get": client.get, "signals": lambda: client.signals}
+        do: dict[str, Callable[..., Any]] = {"call": client.call, "get": client.get, "signals": lambda: client.signals}
         for line in sys.stdin:
             what, *arguments = json.loads(line)
             try:

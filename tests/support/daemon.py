@@ -17,6 +17,7 @@ from upstartd.places import SYSTEM_SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from support.dbus_daemon import DBusDaemon
 
@@ -61,7 +62,7 @@ class Daemon:
         for place in PLACES:
             (scratch / place).mkdir(exist_ok=True)
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(self._command, env=self.environ, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=subprocess.STDOUT, start_new_session=True,

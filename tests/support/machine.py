@@ -242,9 +242,9 @@ class Machine:
         assert (done.returncode, done.stderr) == (0, ""), f"{command}: {done}"
         return done.stdout
 
-    def wait_for(self, condition: Callable[[], T], what: str) -> T:
+    def wait_for(self, condition: Callable[[], T | None], what: str) -> T:
         """Wait until something is true, as long as the machine runs, and give it."""
-        def look() -> T:
+        def look() -> T | None:
             assert self.process is not None
             assert self.process.poll() is None, f"it has ended: {self._said()}"
             return condition()

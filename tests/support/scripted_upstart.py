@@ -151,7 +151,8 @@ class ScriptedUpstart:
         assert message.header.flags is MessageFlag.no_auto_start  # asking must not start one
         manager = DBusAddress("/com/ubuntu/Upstart", interface="com.ubuntu.Upstart0_6")
         signal = new_signal(manager, "EventEmitted", "sas", ("noise", []))
-        return signal.serialise(1) + reply.serialise(2)
+        data: bytes = signal.serialise(1) + reply.serialise(2)
+        return data
 
 
 class Terminal(io.StringIO):

@@ -14,7 +14,7 @@ LIMIT = 20.0  # seconds; generous, for a busy machine
 PAUSE = 0.01  # seconds between two looks
 
 
-def wait_until(condition: Callable[[], T], what: str, limit: float = LIMIT) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, limit: float = LIMIT) -> T:
     """Look at `condition` until what it gives is true, and give that; AssertionError naming `what` if it never is."""
     deadline = time.monotonic() + limit
     while not (found := condition()):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from upstartd.conf.parser import parse
 from upstartd_clients import enabling
 from upstartd_clients.enabling import disable, enable, find
 from upstartd_clients.errors import LocalError
@@ -215,11 +216,13 @@ def test_an_override_of_the_job_s_own_start_condition_enables_a_job_that_has_non
 def test_disabled_and_enabled_again_an_override_without_manual_is_what_it_was(lines: list[str]) -> None:
     """Of any other, it is what it was without `manual`: what is left means the same."""
     text = "".join(f"{line}\n" for line in lines)
-    job = enabling.JobOnDisk("web", enabling.parse(START, "").config, "", enabling.parse(START, "").config, [], [])
+    config = parse(START, "").config
+    assert config is not None
+    job = enabling.JobOnDisk("web", config, "", config, [], [])
     without = enabling._without_manual(text, job)
     assert enabling._without_manual(f"{text}manual\n", job) == without
     assert enabling._without_manual(without, job) == without
-    plain = enabling.parse(without, "", job.plain).config
+    plain = parse(without, "", job.plain).config
     assert plain is not None
     assert plain.start_on == job.plain.start_on
     if not any("manual" in line for line in lines):

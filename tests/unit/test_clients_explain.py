@@ -11,8 +11,9 @@ import pytest
 from support.scripted_upstart import Answers, Fault, Ran, Reply, ScriptedUpstart, run_initctl, unknown_job
 from upstartd_clients.connect import Way
 from upstartd_clients.errors import BadAnswer
-from upstartd_clients.explain import Sources, no_daemon, sources_in
+from upstartd_clients.explain import no_daemon
 from upstartd_clients.explain import unknown_job as explain_unknown_job
+from upstartd_clients.job_files import Sources, sources_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +107,7 @@ class Refusing:
         from upstartd_clients.errors import DaemonError
 
         assert member == "GetState"
-        raise DaemonError(*NOT_ALLOWED)
+        raise DaemonError(NOT_ALLOWED.name, NOT_ALLOWED.message or "")
 
     def jobs(self) -> list[object]:
         return []

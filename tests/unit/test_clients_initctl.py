@@ -169,7 +169,7 @@ def test_starting_a_task_prints_that_it_is_stopped() -> None:
 
 def test_status_without_an_instance_prints_that_it_is_stopped_unless_one_was_named() -> None:
     missing = Fault("com.ubuntu.Upstart0_6.Error.UnknownInstance", "Unknown instance: ")
-    answers = {"GetJobByName": job_path(), "GetInstance": missing, "GetInstanceByName": missing}
+    answers: Answers = {"GetJobByName": job_path(), "GetInstance": missing, "GetInstanceByName": missing}
     assert ask(answers, "status", "web")[0] == (0, "web stop/waiting\n", "")
     assert refused(answers, "status", "web", "A=1") == "status: Unknown instance: \n"
     assert refused(answers, "status", **INSIDE) == "status: Unknown instance: \n"

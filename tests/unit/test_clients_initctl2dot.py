@@ -23,6 +23,8 @@ from upstartd_clients.output import Output, guarded
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from support.scripted_upstart import Answers
+
 NOBODY = "unix:abstract=/upstartd/test/nobody"
 # Stands for Graphviz: it writes down its arguments and passes on what it gets.
 FAKE_DOT = '#!/bin/sh\necho "$@" > "$(dirname "$0")/called"\nprintf picture:\nexec cat\n'
@@ -194,7 +196,7 @@ def test_a_daemon_is_asked_for_the_configuration_of_all_jobs(here: Path) -> None
         return Reply("a{sv}", ({"name": ("s", "web"), "emits": ("as", ["up"]), "stop_on": ("aas", []),
                                 "start_on": ("aas", [["started", "db"], ["boot"], ["/OR"]])},))
 
-    answers = {"GetAllJobs": Reply("ao", (["/com/ubuntu/Upstart/jobs/web"],)), "GetAll": config}
+    answers: Answers = {"GetAllJobs": Reply("ao", (["/com/ubuntu/Upstart/jobs/web"],)), "GetAll": config}
     with ScriptedUpstart(answers) as daemon:
         for options, source in (([], "initctl show-config -e"), (["--user"], "initctl --user show-config -e")):
             assert initctl2dot(*options, **daemon.environ()) == (0, "", "")

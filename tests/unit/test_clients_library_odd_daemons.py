@@ -15,7 +15,8 @@ from upstartd_clients import BadAnswer, ClientError, ConnectionLost, DaemonError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-Play = "Callable[[Answers, Callable[[Any], Awaitable[None]]], None]"
+    Play = Callable[[Answers, Callable[[Any], Awaitable[None]]], None]
+
 VERSION = Reply("v", (("s", "init (upstart 1.13.2)"),))
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from support.scripted_upstart import Ran
-from upstartd_clients import monitor, signals
+from upstartd_clients import connect, monitor, signals
 from upstartd_clients.monitor import Filter, Texts
 from upstartd_clients.output import Output, guarded
 from upstartd_clients.signals import (
@@ -125,7 +125,7 @@ NOBODY = "unix:abstract=/upstartd/test/nobody"
 ])
 def test_the_destination_is_the_session_s_if_there_is_one_else_the_system_bus(
         monkeypatch: pytest.MonkeyPatch, arguments: list[str], environ: dict[str, str], whom: str) -> None:
-    monkeypatch.setattr(monitor.connect, "PRIVATE_ADDRESS", NOBODY)
+    monkeypatch.setattr(connect, "PRIVATE_ADDRESS", NOBODY)
     buses = {"DBUS_SYSTEM_BUS_ADDRESS": NOBODY, "DBUS_SESSION_BUS_ADDRESS": NOBODY}
     code, out, err = run(*arguments, **buses, **environ)
     assert (code, out) == (1, "")

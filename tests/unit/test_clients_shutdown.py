@@ -27,7 +27,7 @@ from upstartd_clients.machine import Machine
 from upstartd_clients.shutdown import call_off, only_one, seconds_until, signals_held, warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 NOBODY = "unix:abstract=/upstartd/test/nobody"
@@ -174,7 +174,7 @@ def test_everybody_is_warned_in_time_and_nobody_else_can_log_in_near_the_end(
     seen: list[tuple[str, bool]] = []
     wait = machine.wait
 
-    def look(seconds: float, signals: list[int]) -> bool:
+    def look(seconds: float, signals: Iterable[int]) -> bool:
         said = terminal.said()
         nologin = machine.directory / "nologin"
         if said:

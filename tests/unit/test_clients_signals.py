@@ -77,7 +77,8 @@ def test_a_signal_that_is_not_as_the_interface_says_is_an_error(wrong: RawSignal
 
 
 def test_signals_of_different_kinds_are_never_equal() -> None:
-    assert StateChanged("web", "", "stop") != GoalChanged("web", "", "stop")
+    goal: object = GoalChanged("web", "", "stop")
+    assert StateChanged("web", "", "stop") != goal
 
 
 def following(owner: str = ":1.1") -> Following:

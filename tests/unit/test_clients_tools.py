@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
+
+def run_reboot(name: str, words: list[str], output: Output) -> int:
+    return reboot.run(name, words, {}, output)
+
+
 TOOLS: dict[str, tuple[Tool, Callable[[list[str], Output], int]]] = {
     "runlevel": (runlevel.TOOL, lambda words, output: runlevel.run(words, {}, output)),
     "telinit": (telinit.TOOL, lambda words, output: telinit.run(words, {}, output)),
     "shutdown": (shutdown.TOOL, lambda words, output: shutdown.run(words, {}, output)),
-    **{name: (tool, lambda words, output, name=name: reboot.run(name, words, {}, output))
-       for name, tool in reboot.TOOLS.items()},
+    **{name: (tool, partial(run_reboot, name)) for name, tool in reboot.TOOLS.items()},
     "upstart-job": (upstart_job.TOOL, lambda words, output: upstart_job.run("/x/upstart-job", words, {}, output)),
     "initctl2dot": (initctl2dot.TOOL, lambda words, output: initctl2dot.run(words, {}, output)),
     "upstart-monitor": (monitor.TOOL, lambda words, output: monitor.run(words, {}, output)),

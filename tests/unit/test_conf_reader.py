@@ -6,7 +6,7 @@ import errno
 import gc
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
@@ -17,6 +17,7 @@ from upstartd.conf.watch import INTERVAL, JobWatch
 from upstartd.slices import SLICE
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -27,11 +28,13 @@ class Stage:
     """A reader of `directory` on a loop that is turned by hand. `taken` are the jobs whose files were read."""
 
     def __init__(self, directory: Path) -> None:
-        self.loop: Any = ScriptedLoop()
+        self.loop = ScriptedLoop()
         self.taken: list[str] = []
         self.said: list[str] = []
         self.reader = JobReader(
-            [str(directory)], take=self._take, report=lambda _, text: self.said.append(text), loop=self.loop)
+            [str(directory)], take=self._take, report=lambda _, text: self.said.append(text),
+            loop=cast("AbstractEventLoop", self.loop),
+        )  # fmt: skip
 
     def _take(self, files: JobFiles) -> None:
         self.taken.append(files.name)

@@ -22,6 +22,7 @@ FROM_THE_END = {"shutdown"}
 
 def config(name: str) -> JobConfig:
     parsed = parse((ROOT / "packaging" / "init" / f"{name}.conf").read_text(), f"{name}.conf")
+    assert parsed.config is not None, parsed.diagnostics
     assert parsed.diagnostics == ()
     return parsed.config
 
