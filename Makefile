@@ -33,6 +33,7 @@ test-integration: .venv/installed-with-integration
 lint: .venv/installed-with-tools
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=tests/bench $(BIN)/mypy tests/bench/*.py
 
 docs: .venv/installed
 	$(BIN)/python docs/generate.py

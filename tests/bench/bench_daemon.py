@@ -20,13 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import counts
-from jeepney import (  # type: ignore[import-untyped]  # jeepney has no type information
-    DBusAddress,
-    Message,
-    MessageType,
-    new_method_call,
-)
-from jeepney.io.blocking import prep_socket  # type: ignore[import-untyped]
+from jeepney import DBusAddress, Message, MessageType, new_method_call
+from jeepney.io.blocking import prep_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -22,11 +22,12 @@ from upstartd.conf import parse_cache, parser
 from upstartd.conf.parse_cache import DECIDING, ParseCache, fingerprint
 from upstartd.conf.parser import EMPTY, Parsed
 from upstartd.conf.reader import JobReader
+from upstartd.signals import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from upstartd.conf.model import JobConfig
+    from upstartd.conf.model import JobConfig, JobFiles
 
 ROOT = Path(__file__).parents[2]
 VERDICTS = ROOT / "tests" / "conformance" / "parser-verdicts.jsonl"
@@ -207,7 +208,7 @@ def test_another_python_another_pyparsing_and_other_signals_make_another_program
         patch.setattr(sys, "version", "4.0")
         found.add(fingerprint())
     with monkeypatch.context() as patch:
-        patch.setitem(parse_cache.signals.NUMBERS, "TERM", 99)
+        patch.setitem(NUMBERS, "TERM", 99)
         found.add(fingerprint())
     with monkeypatch.context() as patch:
         (tmp_path / "pyparsing").mkdir()
@@ -445,7 +446,7 @@ def test_a_reader_saves_after_the_load_and_when_it_is_told_to(stage: Stage, tmp_
 
     def load(saves: bool) -> int:
         loop: Any = ScriptedLoop()
-        taken = []
+        taken: list[JobFiles] = []
         reader = JobReader([str(jobs)], take=taken.append, report=lambda *_: None, loop=loop, cache=stage.cache())
         stage.parsed = []
         reader.load()
@@ -472,4 +473,5 @@ def test_signals_keep_their_numbers(stage: Stage) -> None:
         config = cache.parse(texts[-1], "x.conf").config
     assert config is not None
     assert (config.kill_signal, config.reload_signal) == (signal.SIGINT, signal.SIGUSR1)
-    assert (config.normal_exit_statuses, config.normal_exit_signals) == ({2, 3}, {signal.SIGTERM, signal.SIGHUP})
+    assert (config.normal_exit_statuses, config.normal_exit_signals) == (
+        frozenset({2, 3}), frozenset({signal.SIGTERM, signal.SIGHUP}))
