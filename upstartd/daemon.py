@@ -314,7 +314,7 @@ class Daemon:
         )
 
     def disk_is_writeable(self) -> None:
-        """Write out the job output that was held; OperationFailed where that does not work."""
+        """Write out the job output that was held, OperationFailed where that does not work; and the cache."""
         self._reader.save_cache()
         error = self._logs.write_held()
         if error is not None:

@@ -351,6 +351,21 @@ def test_what_most_of_is_not_asked_for_any_more_is_written_without_it(stage: Sta
     assert len(stage.lines()) == 49
 
 
+def test_a_load_that_is_broken_off_changes_nothing(stage: Stage) -> None:
+    stage.load(TEXTS)
+    cache = stage.cache()
+
+    def break_off() -> None:
+        with cache.loading():
+            cache.parse(TEXTS[0], "x.conf")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert list(cache.save()) == []
+    assert stage.load(TEXTS, cache) == []
+
+
 def test_job_directories_that_are_empty_for_once_do_not_empty_the_cache(stage: Stage) -> None:
     stage.load(TEXTS)
     stage.load([])

@@ -38,7 +38,7 @@ _FEWEST = 32
 _SHARE = 64
 _MOST_BYTES = 32 << 20
 _CHUNK = 1 << 16
-# Each set of job directories has a file of its own; those of the sets that were used last are kept.
+# Each set of job directories has a file of its own; those that were written last are kept.
 _MOST_FILES = 8
 _SUFFIX = ".readings"
 
@@ -93,6 +93,29 @@ class _Load:
         line = self.data[begin:self.data.index(b"\n", begin) + 1]
         return line if line[:_DIGEST_AT - 1] == _checksum(line[_DIGEST_AT:]) else None
 
+    def reading(self, digest: bytes) -> JobConfig | None:
+        """What is known of the text with this digest."""
+        if digest in self.parsed:
+            return self.parsed[digest]
+        line = self.line(digest)
+        if line is None:
+            return None
+        try:
+            config = codec.decode(JobConfig, json.loads(line[_READING_AT:].decode()))
+        except (ValueError, RecursionError):
+            return None
+        self.used.add(digest)
+        return config
+
+    def lines_to_keep(self) -> Iterator[bytes]:
+        """What was known and asked for, as it was written, and what was parsed."""
+        for digest in self.used:
+            if (line := self.line(digest)) is not None:
+                yield line
+        for digest, config in self.parsed.items():
+            what = b"%b %b\n" % (digest, json.dumps(codec.encode(config), separators=(",", ":")).encode())
+            yield b"%b %b" % (_checksum(what), what)
+
 
 class ParseCache:
     """The readings of the files in `job_directories`, in a file below `directory`; `report` gets what few want to know.
@@ -110,7 +133,7 @@ class ParseCache:
         found = fingerprint()
         self._header = None if found is None else f"What job files mean to upstartd ({found})\n".encode()
         self._load: _Load | None = None
-        self._unsaved: _Load | None = None  # what could not be written
+        self._unsaved: _Load | None = None  # what is left to write
 
     @contextmanager
     def loading(self) -> Iterator[None]:
@@ -123,8 +146,9 @@ class ParseCache:
             yield
         finally:
             self._load = None
-            self._report(Priority.DEBUG, f"{self._path}: {len(load.used)} of {load.total} texts were known")
-            self._unsaved = load if load.is_worth_keeping else None
+        # A load that was broken off says nothing about what is not needed any more.
+        self._report(Priority.DEBUG, f"{self._path}: {len(load.used)} of {load.total} texts were known")
+        self._unsaved = load if load.is_worth_keeping else None
 
     def parse(self, text: str, path: str, base: JobConfig = EMPTY) -> Parsed:
         """As parser.parse(), with the same result."""
@@ -135,7 +159,7 @@ class ParseCache:
             digest = _digest(text.encode("utf-8", "surrogateescape"))
         except UnicodeEncodeError:  # This is the text of no file.
             return parser.parse(text, path)
-        config = load.parsed.get(digest) or _reading(load, digest)
+        config = load.reading(digest)
         if config is not None:
             return Parsed(config)
         parsed = parser.parse(text, path)
@@ -183,7 +207,7 @@ class ParseCache:
             load.data, load.lines = self._read(header)
         with self._directory.replacing(self._name) as write:
             chunk, room = bytearray(header), _MOST_BYTES - len(header)
-            for line in _lines(load):
+            for line in load.lines_to_keep():
                 room -= len(line)
                 if room < 0:
                     break
@@ -194,29 +218,6 @@ class ParseCache:
                 yield
             write(chunk)
         self._directory.keep_newest(_SUFFIX, _MOST_FILES)
-
-
-def _reading(load: _Load, digest: bytes) -> JobConfig | None:
-    """What is known of the text with this digest."""
-    line = load.line(digest)
-    if line is None:
-        return None
-    try:
-        config = codec.decode(JobConfig, json.loads(line[_READING_AT:].decode()))
-    except (ValueError, RecursionError):
-        return None
-    load.used.add(digest)
-    return config
-
-
-def _lines(load: _Load) -> Iterator[bytes]:
-    """The lines of the new file: what was known and asked for, as it was written, and what was parsed."""
-    for digest in load.used:
-        if (line := load.line(digest)) is not None:
-            yield line
-    for digest, config in load.parsed.items():
-        what = b"%b %b\n" % (digest, json.dumps(codec.encode(config), separators=(",", ":")).encode())
-        yield b"%b %b" % (_checksum(what), what)
 
 
 def _checksum(data: bytes) -> bytes:
