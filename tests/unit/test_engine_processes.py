@@ -198,7 +198,7 @@ def test_a_pre_start_that_fails_after_a_stop_still_fails_the_job() -> None:
 
 
 @pytest.mark.parametrize("normal", [frozenset(), frozenset({5})])
-def test_normal_exit_is_about_main_alone(normal: frozenset[int]) -> None:
+def test_normal_exit_excuses_no_other_process_than_main(normal: frozenset[int]) -> None:
     stage = Stage.of(web=job("pre-start", "main", normal_exit_statuses=normal))
     stage.start("web")
     stage.take_news()
@@ -712,6 +712,21 @@ def test_an_end_that_normal_exit_lists_is_no_warning(status: int | None, signal:
     stage = running(config)
     stage.end("web", status=status, signal=signal)
     assert stage.log == []
+
+
+@pytest.mark.parametrize(("status", "signal"), [(3, None), (None, 15)])
+@pytest.mark.parametrize("process", ["pre-start", "post-stop"])
+def test_such_an_end_of_another_process_is_no_warning_either_though_it_fails_the_job(
+    process: str, status: int | None, signal: int | None
+) -> None:
+    stage = Stage.of(web=job(process, normal_exit_statuses=frozenset({3}), normal_exit_signals=frozenset({15})))
+    stage.start("web")
+    if process == "post-stop":
+        stage.stop("web")
+    stage.take_news()
+    stage.end("web", process, status=status, signal=signal)
+    assert stage.log == []
+    assert any("failed" in line for line in stage.story())
 
 
 def test_goals_states_and_good_ends_are_told_as_information() -> None:

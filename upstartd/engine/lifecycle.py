@@ -423,7 +423,7 @@ class Lifecycle:
             how = f"is gone, its exit status unknown: expect {instance.config.expect.value} does not fit this program"
         else:
             how = "exited normally"
-        expected = end.status == 0 or (end.process is ProcessName.MAIN and _is_normal_exit(instance, end))
+        expected = end.status == 0 or _is_normal_exit(instance, end)
         priority = Priority.INFO if expected else Priority.WARN
         self._world.log(priority, "%s %s process (%s) %s", instance.title, end.process.value, pid, how)
 
