@@ -585,7 +585,7 @@ class Daemon:
         try:
             session_file.write(path, address)
         except session_file.SessionFileError as error:
-            self.log.error(str(error))
+            self._tell_session_file_error(error)
 
     def _remove_session_file(self) -> None:
         if self._places.session_file is None:
@@ -593,4 +593,8 @@ class Daemon:
         try:
             session_file.remove(self._places.session_file)
         except session_file.SessionFileError as error:
-            self.log.error(str(error))
+            self._tell_session_file_error(error)
+
+    def _tell_session_file_error(self, error: session_file.SessionFileError) -> None:
+        self.log.error(str(error))
+        self.log.info(f"The session file is not as it should be because of: {error.reason}")

@@ -13,7 +13,14 @@ from upstartd.places import make_private_directory
 
 
 class SessionFileError(Exception):
-    """The file cannot be made or written: a sentence for the log. The daemon works without it."""
+    """The file cannot be made, written or removed: a sentence for the log. The daemon works without it.
+
+    The sentence does not say why; `reason` is the system's text for that.
+    """
+
+    def __init__(self, sentence: str, error: OSError) -> None:
+        super().__init__(sentence)
+        self.reason = error.strerror or str(error)
 
 
 def write(path: str, address: str) -> None:
@@ -25,12 +32,12 @@ def write(path: str, address: str) -> None:
         make_private_directory(os.path.dirname(path))
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise SessionFileError(f"unable to create session file: {path}: {error.strerror}") from error
+        raise SessionFileError(f"unable to create session file: {path}", error) from error
     try:
         with os.fdopen(file, "w") as stream:
             stream.write(f"UPSTART_SESSION={address}\n")
     except OSError as error:
-        raise SessionFileError(f"unable to write session file: {path}: {error.strerror}") from error
+        raise SessionFileError(f"unable to write session file: {path}", error) from error
 
 
 def remove(path: str) -> None:
@@ -40,4 +47,4 @@ def remove(path: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise SessionFileError(f"cannot remove session file {path}: {error.strerror}") from error
+        raise SessionFileError(f"unable to remove session file: {path}", error) from error

@@ -102,3 +102,13 @@ def test_a_daemon_that_is_told_to_reload_reads_every_job_again(tmp_path: Path) -
         daemon.process.send_signal(signal.SIGHUP)
         wait_until(lambda: daemon.run("initctl", "list") == "linked stop/waiting\n", "the linked job")
         assert "Reloading configuration\n" in daemon.log()
+
+
+def test_a_session_file_that_cannot_be_removed_is_said_and_is_no_reason_not_to_end(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user", "--verbose") as daemon:
+        path = tmp_path / "run" / "upstart" / "sessions" / f"{daemon.process.pid}.session"
+        path.unlink()
+        path.mkdir()
+        assert daemon.end() == 0
+        assert f"init: unable to remove session file: {path}\n" in daemon.log()
+        assert "The session file is not as it should be because of: Is a directory\n" in daemon.log()
