@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 from upstartd_clients import as_json, render
 from upstartd_clients.connect import Way, connect, find_route
@@ -23,8 +22,10 @@ from upstartd_clients.errors import (
 )
 from upstartd_clients.upstart import Upstart
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
 
     from upstartd_clients.connect import Route
     from upstartd_clients.enabling import JobOnDisk
@@ -79,8 +80,7 @@ class Request:
         if "json" in self.options:
             self.output.json(data())
         else:
-            for line in lines:
-                self.output.line(line)
+            self.output.lines(lines)
 
     def job_name(self) -> str:
         """The job that is named first, or that this process is part of if none is."""
@@ -144,8 +144,7 @@ def _job(request: Request) -> tuple[Job, list[str]]:
 
 def print_status(request: Request, job: str, status: Status | None) -> None:
     """Print where an instance of a job stands; None if there is none."""
-    for line in _status_lines(request, job, status):
-        request.output.line(line)
+    request.output.lines(_status_lines(request, job, status))
 
 
 def _status_lines(request: Request, job: str, status: Status | None) -> Iterable[str]:
@@ -299,7 +298,7 @@ def check_config(request: Request) -> int:
     if request.arguments and not wanted:
         raise LocalError(f"Invalid job class: {request.arguments[0]}")
     known = [event for events in request.options.values("ignore-events") for event in events.split(",")]
-    if request.route.way is Way.SESSION_SOCKET:
+    if request.route.way == Way.SESSION_SOCKET:
         known.append(SESSION_EVENT)
     checker = Checker(jobs, known, warn="warn" in request.options)
     found = [(job.name, complaints) for job in wanted if (complaints := list(checker.complaints(job)))]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from upstartd_clients.connection import Connection
+    from upstartd_clients.messages import Conversation
     from upstartd_clients.signals import Following
 
 _PIECE = 65536
@@ -29,11 +30,12 @@ class AioConnection:
     `followers` get each signal, and the error with which the connection ends.
     """
 
-    def __init__(self, made_of: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.destination = made_of.destination
-        self.on_bus = made_of.on_bus
+    def __init__(self, conversation: Conversation, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *,
+                 on_bus: bool) -> None:
+        self.destination = conversation.destination
+        self.on_bus = on_bus
         self.followers: dict[Following, asyncio.Event] = {}  # set when there is news for it
-        self._conversation = made_of.hand_over()[1]
+        self._conversation = conversation
         self._reader = reader
         self._writer = writer
         self._answers: dict[int, asyncio.Future[Answer]] = {}  # by serial
@@ -43,8 +45,9 @@ class AioConnection:
     @classmethod
     async def open(cls, connection: Connection) -> AioConnection:
         """Take a connection over that has been made, and that nobody else uses any more."""
-        reader, writer = await asyncio.open_unix_connection(sock=connection.hand_over()[0])
-        return cls(connection, reader, writer)
+        sock, conversation = connection.hand_over()
+        reader, writer = await asyncio.open_unix_connection(sock=sock)
+        return cls(conversation, reader, writer, on_bus=connection.on_bus)
 
     async def close(self) -> None:
         """Hang up. Whoever waits for something on it gets ConnectionLost."""

@@ -5,12 +5,12 @@ Pure: values in, what the json module takes out. Not responsible for text (rende
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from upstartd_clients.conditions import event_of, is_operator
 from upstartd_clients.render import bracketed
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from upstartd_clients.check_config import Complaint
     from upstartd_clients.interface import Condition, Conditions, Status
     from upstartd_clients.sessions import Session
@@ -34,6 +34,8 @@ def _condition(condition: Condition) -> dict[str, Any] | None:
     """A condition: its text, and the events in it with what they are to have; None where there is none."""
     if not condition:
         return None
+    from upstartd_clients.conditions import event_of, is_operator  # not for every command
+
     events = [event_of(item) for item in condition if not is_operator(item)]
     return {"text": bracketed(condition),
             "events": [{"event": event.name, "job": event.job, "env": event.others} for event in events]}

@@ -7,10 +7,10 @@ Source: configuration specification, sections 4, 10 and 11.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from upstartd_clients.errors import BadAnswer
+from upstartd_clients.records import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from upstartd_clients.interface import Condition
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
 
 from upstartd_clients.errors import ConnectionLost, DaemonError, Gone
 from upstartd_clients.messages import Answer, Call, Conversation, outcome
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    from _socket import socket
     from collections.abc import Callable, Iterable, Iterator
+    from socket import socket as PythonSocket
+    from typing import Any
 
     from upstartd_clients.messages import RawSignal
 
@@ -37,7 +39,7 @@ class Connection:
     `listeners` are called with each signal, in whatever call it came meanwhile.
     """
 
-    def __init__(self, sock: socket.socket, destination: str, *, on_bus: bool = False) -> None:
+    def __init__(self, sock: socket, destination: str, *, on_bus: bool = False) -> None:
         self.destination = destination
         self.on_bus = on_bus
         self.listeners: list[Callable[[RawSignal], None]] = []
@@ -50,9 +52,11 @@ class Connection:
         """Hang up."""
         self._socket.close()
 
-    def hand_over(self) -> tuple[socket.socket, Conversation]:
+    def hand_over(self) -> tuple[PythonSocket, Conversation]:
         """The socket, and what has been said on it, for somebody else to go on with; no call may be under way."""
-        return self._socket, self._conversation
+        from socket import socket  # as everybody else knows it; see connect.py
+
+        return socket(fileno=self._socket.detach()), self._conversation
 
     def call(self, call: Call, *, seconds: float | None = ANSWER_SECONDS) -> tuple[Any, ...]:
         """What the call returns, of the types that `gives` says. It waits `seconds`, without limit if None.

@@ -117,28 +117,28 @@ def _read_sources(directory: str) -> Sources:
 # -- why there is no daemon -------------------------------------------------------------------------------------------
 
 
-def no_daemon(way: Way, environ: Mapping[str, str], *, refused: bool = False, proc: str = "/proc") -> Iterator[str]:
+def no_daemon(way: str, environ: Mapping[str, str], *, refused: bool = False, proc: str = "/proc") -> Iterator[str]:
     """Why nobody answers, and what to do. `refused`: somebody is there, but does not let us in."""
     if refused:
         yield f"It is there, but not for user {os.geteuid()}. Only its own user and root are let in: try sudo."
-    elif way is Way.SESSION_SOCKET:
+    elif way == Way.SESSION_SOCKET:
         yield "UPSTART_SESSION names a session that has ended."
         yield from _sessions(environ)
         yield "For the system's daemon, give --system, or: unset UPSTART_SESSION"
-    elif way is Way.SESSION_BUS:
+    elif way == Way.SESSION_BUS:
         yield f"Nobody has the name there. To start a daemon on that bus: {DAEMON} --session"
     else:
         yield from _no_system_daemon(way, proc)
 
 
-def _no_system_daemon(way: Way, proc: str) -> Iterator[str]:
+def _no_system_daemon(way: str, proc: str) -> Iterator[str]:
     names = processes.names(proc)
     first = names.get(1, "another init")
     running = [str(pid) for pid, name in sorted(names.items())
                if name == DAEMON or (pid == 1 and processes.first_is_upstartd(proc))]
     if running:
         yield f"{DAEMON} runs (process {', '.join(running)}), but does not answer here."
-        if way is Way.SYSTEM_BUS and os.geteuid() != 0:
+        if way == Way.SYSTEM_BUS and os.geteuid() != 0:
             yield f"Without a system bus only root can reach it, at {PRIVATE_ADDRESS}: try sudo."
         yield "If it is a user's own daemon, find its address with: initctl list-sessions"
     elif first == "systemd":

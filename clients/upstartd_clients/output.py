@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
 
 from upstartd_clients.errors import ClientError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, TextIO
 
 
 class Colour:
@@ -66,6 +66,11 @@ class Output:
         """Print a result, unless the caller wants quiet."""
         if not self.quiet:
             self._out.write(text + "\n")
+
+    def lines(self, texts: Iterable[str]) -> None:
+        """Print results, unless the caller wants quiet: all in one piece, however many there are."""
+        if not self.quiet:
+            self._out.write("".join([text + "\n" for text in texts]))
 
     def json(self, value: Any) -> None:
         """Print plain data as JSON: on one line, or for people on many. What is beyond ASCII is escaped."""

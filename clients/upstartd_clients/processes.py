@@ -6,14 +6,14 @@ Not responsible for the processes of jobs, of which the daemon tells. Source: pr
 from __future__ import annotations
 
 import os
-import socket
 import struct
 import time
 
-from upstartd.places import SYSTEM_SOCKET
+from upstartd_clients.connect import PRIVATE_ADDRESS
 
 DAEMON = "upstartd"  # what its file is called, and so what the kernel calls its process
 
+_SYSTEM_SOCKET = PRIVATE_ADDRESS.removeprefix("unix:abstract=")
 _CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: struct ucred, unix(7)
 
 
@@ -37,7 +37,7 @@ def began(pid: int, proc: str = "/proc") -> float | None:
     return booted + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def first_is_upstartd(proc: str = "/proc", socket_name: str = SYSTEM_SOCKET) -> bool:
+def first_is_upstartd(proc: str = "/proc", socket_name: str = _SYSTEM_SOCKET) -> bool:
     """Whether process 1 is our daemon: by its command line, or as it is who listens on the daemon's own socket.
 
     By the first, it may have been started under its own name, by a link such as /sbin/init, or as a module.
@@ -51,6 +51,8 @@ def first_is_upstartd(proc: str = "/proc", socket_name: str = SYSTEM_SOCKET) -> 
 
 def _listener(name: str) -> int:
     """The process that listens on a socket of that name in the abstract namespace; 0 if there is none to be seen."""
+    import socket  # rarely needed, and it takes time to import
+
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:

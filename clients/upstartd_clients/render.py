@@ -6,11 +6,9 @@ configuration specification, sections 4 and 10. Colours and the table of `list -
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from upstartd_clients.conditions import event_of, is_operator, operators
 from upstartd_clients.output import Colour
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -57,6 +55,8 @@ def status_lines(status: Status, tint: Tint = plain) -> Iterator[str]:
 def config_lines(job: Conditions, *, enumerate_events: bool) -> Iterator[str]:
     """The block for one job: its name, the events it emits, its conditions; with `enumerate_events` a line for
     each event of these."""
+    from upstartd_clients.conditions import event_of, is_operator  # not for every command
+
     yield job.name
     for emitted in job.emits:
         yield f"  emits {emitted}"
@@ -75,6 +75,8 @@ def bracketed(condition: Condition) -> str:
     Postfix order is almost the order of the text: an opening bracket goes before the first event below its
     operator, the operator's word before the first event on its right side, the closing bracket where it stands itself.
     """
+    from upstartd_clients.conditions import is_operator, operators  # not for every command
+
     before = [""] * len(condition)
     for word, left, right, _ in operators(condition):
         # Outer operators come later, and what they need goes further to the left.

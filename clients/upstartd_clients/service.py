@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd_clients import actions, initctl
-from upstartd_clients import help as texts
 from upstartd_clients.errors import ClientError, DaemonError, LocalError, ServiceError, UnknownInstance
 from upstartd_clients.options import Arguments, Option
 from upstartd_clients.output import guarded, run_program
-from upstartd_clients.sessions import find_sessions
+from upstartd_clients.records import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -39,8 +36,8 @@ _OPTIONS = (
     Option("version", "V", help="show the version and exit"),
 )
 # What lies beside init scripts and is none, or must not be run to see how it is.
-_NO_SERVICE = re.compile(r"README|skeleton|rc|rcS|single|reboot|halt|killall|functions|.*\.dpkg-.*")
-_STATUS_ACTION = re.compile(rb"""(^|[\s|"'(])status["']?\s*(\||\))""", re.MULTILINE)
+_NO_SERVICE = r"README|skeleton|rc|rcS|single|reboot|halt|killall|functions|.*\.dpkg-.*"
+_STATUS_ACTION = rb"""(?m)(^|[\s|"'(])status["']?\s*(\||\))"""
 
 
 def run(arguments: Iterable[str], environ: Mapping[str, str], output: Output, scripts: str = INIT_SCRIPTS) -> int:
@@ -52,6 +49,8 @@ def run(arguments: Iterable[str], environ: Mapping[str, str], output: Output, sc
     given = {option.long for option, _ in line.options(_OPTIONS, up_to_operand=True)}
     words = [*line.operands, *line.rest]
     if "version" in given:
+        from upstartd_clients import help as texts  # wraps text: not for every call
+
         return _print(texts.version(output.program), output, 0)
     if "help" in given or words[1:2] in (["--help"], ["-h"]):
         return _print(_usage(output.program), output, 0)
@@ -71,6 +70,8 @@ def _print(lines: Iterable[str], output: Output, code: int) -> int:
 
 
 def _usage(program: str) -> Iterable[str]:
+    from upstartd_clients import help as texts
+
     yield f"Usage: {program} [--user] NAME ACTION [ARGUMENT]..."
     yield f"       {program} [--user] --status-all"
     yield f"       {program} [--user] NAME --full-restart"
@@ -152,8 +153,11 @@ class Services:
         path = os.path.join(self._scripts, name)
         return path if os.path.isfile(path) and os.access(path, os.X_OK) else None
 
-    def _run_script(self, path: str, action: str, output: int | None = None) -> int | None:
-        """Run an init script, with its output to `output` if given; gives its exit code, None if it cannot be run."""
+    def _run_script(self, path: str, action: str, *, silently: bool = False) -> int | None:
+        """Run an init script, and `silently` drop what it says; gives its exit code, None if it cannot be run."""
+        import subprocess  # rarely needed, and it takes time to import
+
+        output = subprocess.DEVNULL if silently else None
         try:
             return subprocess.run([path, action], env=self._script_environ, cwd="/", stdin=subprocess.DEVNULL,
                                   stdout=output, stderr=output, check=False).returncode
@@ -201,18 +205,22 @@ class Services:
             return []
         except OSError as error:
             raise LocalError(f"cannot list {self._scripts}: {error.strerror}") from error
-        return [name for name in names if self._script(name) and not _NO_SERVICE.fullmatch(name)]
+        import re  # only for all services
+
+        return [name for name in names if self._script(name) and not re.fullmatch(_NO_SERVICE, name)]
 
     def _script_runs(self, name: str) -> bool | None:
         """Whether an init script says that its service runs; None if it cannot say, for want of a status action."""
+        import re
+
         path = os.path.join(self._scripts or "", name)
         try:
             with open(path, "rb") as file:
-                if not _STATUS_ACTION.search(file.read()):
+                if not re.search(_STATUS_ACTION, file.read()):
                     return None
         except OSError:
             return None
-        code = self._run_script(path, "status", subprocess.DEVNULL)
+        code = self._run_script(path, "status", silently=True)
         return None if code is None else code == 0
 
 
@@ -297,6 +305,8 @@ def _runs(status: Status) -> bool:
 
 def _only_session(environ: Mapping[str, str]) -> str:
     """The address of the one session that runs; ServiceError if there is none, or a choice."""
+    from upstartd_clients.sessions import find_sessions  # not for the system's services
+
     try:
         alive = [session for session in find_sessions(environ) if session.alive]
     except LocalError:

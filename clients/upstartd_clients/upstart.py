@@ -7,8 +7,6 @@ aio.py has the same calls for an event loop. Not responsible for the wire (conne
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upstartd_clients.connect import connect, route_to
 from upstartd_clients.connection import ANSWER_SECONDS, deadline_in
@@ -29,9 +27,12 @@ from upstartd_clients.interface import (
     statuses_of,
     text_of,
 )
+from upstartd_clients.records import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from upstartd_clients.connection import Connection
     from upstartd_clients.interface import Conditions, Env, Status
@@ -267,9 +268,11 @@ class Follower:
 
     def __exit__(self, *_: object) -> None:
         self._connection.listeners.remove(self._following.take)
-        with suppress(ClientError):  # A connection that is lost has no rules any more.
+        try:
             for call in self._following.last_calls(on_bus=self._connection.on_bus):
                 self._connection.call(call)
+        except ClientError:
+            pass  # A connection that is lost has no rules any more.
 
     def __iter__(self) -> Iterator[Signal]:
         return self

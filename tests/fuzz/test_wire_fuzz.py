@@ -10,48 +10,11 @@ from dbus_next.signature import Variant
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from support.dbus_bodies import bodies
 from upstartd.bus.auth import AuthenticationFailed, ClientHandshake, Handshake, ServerHandshake
 from upstartd.bus.encode import encode_call, encode_error, encode_return, encode_signal
 from upstartd.bus.wire import FrameReader, MalformedMessage, Message
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-PATHS = st.lists(st.from_regex(r"[A-Za-z0-9_]+", fullmatch=True), max_size=4).map(lambda parts: "/" + "/".join(parts))
-BASIC: dict[str, st.SearchStrategy[Any]] = {
-    "y": st.integers(0, 255), "b": st.booleans(), "n": st.integers(-(2**15), 2**15 - 1),
-    "q": st.integers(0, 2**16 - 1), "i": st.integers(-(2**31) + 1, 2**31 - 1), "u": st.integers(0, 2**32 - 1),
-    "x": st.integers(-(2**63) + 1, 2**63 - 1), "t": st.integers(0, 2**64 - 1),
-    "d": st.floats(allow_nan=False), "s": TEXT, "o": PATHS, "h": st.integers(0, 2**32 - 1),
-}  # fmt: skip
-
-
-def variant_of(typed: tuple[str, Any]) -> tuple[str, Any]:
-    return "v", Variant(*typed)
-
-
-def array_of(typed: list[Any], kind: str) -> tuple[str, Any]:
-    return "a" + kind, bytes(typed) if kind == "y" else typed
-
-
-def struct_of(typed: list[tuple[str, Any]]) -> tuple[str, Any]:
-    return f"({''.join(kind for kind, _ in typed)})", [value for _, value in typed]
-
-
-BASIC_TYPED = st.sampled_from(sorted(BASIC)).flatmap(lambda kind: BASIC[kind].map(lambda value: (kind, value)))
-ARRAYS = st.sampled_from(sorted(BASIC)).flatmap(
-    lambda kind: st.lists(BASIC[kind], max_size=5).map(lambda values: array_of(values, kind)))
-DICTIONARIES = st.dictionaries(TEXT, BASIC_TYPED.map(lambda typed: Variant(*typed)), max_size=4).map(
-    lambda values: ("a{sv}", values))
-# A type and a value of it, of any depth.
-TYPED = st.recursive(
-    st.one_of(BASIC_TYPED, ARRAYS, DICTIONARIES),
-    lambda inner: st.one_of(
-        inner.map(variant_of),
-        st.lists(inner, min_size=1, max_size=3).map(struct_of),
-        inner.map(lambda typed: ("a" + typed[0], [typed[1]] * 2) if typed[0] != "y" else ("ay", b"\1")),
-    ),
-    max_leaves=6,
-)
-BODIES = st.lists(TYPED, max_size=4)
 SAMPLES = [
     encode_call(1, "com.ubuntu.Upstart", "/com/ubuntu/Upstart", "com.ubuntu.Upstart0_6", "EmitEvent", "sasb",
                 ["x", ["A=b"], True]),
@@ -91,7 +54,7 @@ def test_messages_with_pieces_cut_out_or_put_in_are_messages_or_malformed(sample
     read_all(sample[:start] + data.draw(st.binary(max_size=16)) + sample[end:])
 
 
-@given(BODIES)
+@given(bodies())
 def test_what_is_encoded_is_read_back(body: list[tuple[str, Any]]) -> None:
     signature, values = "".join(kind for kind, _ in body), [value for _, value in body]
     if len(signature) > 255:

@@ -156,13 +156,13 @@ def proc(tmp_path: Path) -> Path:
     return directory
 
 
-def in_proc(proc: Path, way: Way, first: str) -> list[str]:
+def in_proc(proc: Path, way: str, first: str) -> list[str]:
     (proc / "1" / "comm").write_text(f"{first}\n")
     return list(no_daemon(way, {}, proc=str(proc)))
 
 
 @pytest.mark.parametrize("way", [Way.PRIVATE_SOCKET, Way.SYSTEM_BUS])
-def test_where_no_daemon_runs_the_init_that_does_is_named(proc: Path, way: Way) -> None:
+def test_where_no_daemon_runs_the_init_that_does_is_named(proc: Path, way: str) -> None:
     assert in_proc(proc, way, "systemd") == [
         "No upstartd runs: process 1 is systemd. To start it there: systemctl start upstartd"]
     assert in_proc(proc, way, "runit") == ["No upstartd runs: process 1 is runit. To start it, as root: upstartd &"]
