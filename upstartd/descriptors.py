@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-FIRST_INTERNAL = 10  # the numbers below are for jobs: standard descriptors, the script, files of events
+FIRST_INTERNAL = 10  # the numbers below are taken in job processes: the standard descriptors, and 9 for long scripts
 
 
 def move_up(fd: int) -> int:

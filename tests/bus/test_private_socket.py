@@ -255,8 +255,8 @@ def emit_with_file(client: Client, *arguments: Any, extra: int = 0) -> int:
 def test_a_file_reaches_the_jobs_that_its_event_starts(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert calls._FIRST_FREE_DESCRIPTOR > 9  # which long scripts are read from
-    monkeypatch.setattr(calls, "_FIRST_FREE_DESCRIPTOR", 300)
+    assert calls.FIRST_INTERNAL > 9  # which long scripts are read from
+    monkeypatch.setattr(calls, "FIRST_INTERNAL", 300)
     path = tmp_path / "file"
     path.write_text("hello")
     served.do(served.host.define, "reader", JobConfig(
@@ -347,7 +347,7 @@ def test_a_file_that_cannot_be_kept_is_an_error(
 ) -> None:
     path = tmp_path / "file"
     path.touch()
-    monkeypatch.setattr(calls, "_FIRST_FREE_DESCRIPTOR", 1 << 30)  # more than anybody may have
+    monkeypatch.setattr(calls, "FIRST_INTERNAL", 1 << 30)  # more than anybody may have
     with served.client(enable_fds=True) as client:
         with path.open() as file, pytest.raises(Refused, match="Invalid argument"):
             client.answer_to(emit_with_file(client, "x", [], True, file))

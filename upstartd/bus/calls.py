@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from upstartd.bus.encode import encode_error, encode_return
 from upstartd.bus.wire import NO_REPLY_EXPECTED
+from upstartd.descriptors import FIRST_INTERNAL
 from upstartd.errors import InvalidArgs, UnknownMethod, UpstartdError
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from upstartd.bus.host import Host
     from upstartd.bus.objects import Node
     from upstartd.bus.wire import Message
-
-# Numbers below are taken in job processes: the standard descriptors, and 9 for long scripts.
-_FIRST_FREE_DESCRIPTOR = 10
 
 
 class Call:
@@ -89,4 +87,4 @@ class Request:
         """
         if index >= len(self.message.files):
             raise self.invalid_arguments()
-        return fcntl.fcntl(self.message.files[index], fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_DESCRIPTOR)
+        return fcntl.fcntl(self.message.files[index], fcntl.F_DUPFD_CLOEXEC, FIRST_INTERNAL)
