@@ -45,7 +45,8 @@ class Options:
     cachedir: str | None = None
     cache: bool = True  # False: what job files mean is not kept for the next start
     default_console: Console = Console.LOG
-    startup_event: str | None = "startup"
+    startup_event: str = "startup"
+    emits_startup_event: bool = True
     use_bus: bool = True
     inherit_env: bool = False  # jobs get all of the daemon's environment, and its umask
     chroot_sessions: bool = False
@@ -110,7 +111,7 @@ _OPTIONS = (
     _Option(("--default-console",), "default_console", "console of jobs that do not name one: none, log, output or "
             "owner", value="VALUE", convert=_console),
     _Option(("--startup-event",), "startup_event", "emit NAME at the start, in place of `startup'", value="NAME"),
-    _Option(("--no-startup-event",), "startup_event", "emit no event at the start", fixed=None),
+    _Option(("--no-startup-event",), "emits_startup_event", "emit no event at the start", fixed=False),
     _Option(("--no-dbus",), "use_bus", "stay away from every bus", fixed=False),
     _Option(("--session",), "mode", "use the session bus, to test a system instance", fixed=Mode.SESSION),
     _Option(("--user",), "mode", "run the jobs of a user's session", fixed=Mode.USER),

@@ -471,7 +471,7 @@ class Daemon:
         else:
             if not is_subreaper:
                 self.submit(inputs.EmitEvent("child-subreaper-failed"))
-            if self._options.startup_event is not None:
+            if self._options.emits_startup_event:
                 self.submit(inputs.EmitEvent(self._options.startup_event))
         if self._first is not None:
             self._first.started()

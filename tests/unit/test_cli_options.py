@@ -49,7 +49,7 @@ def test_without_arguments_root_gets_a_system_instance_with_every_default() -> N
     (["--default-console", "owner"], "default_console", Console.OWNER),
     (["--default-console=none"], "default_console", Console.NONE),
     (["--startup-event", "boot"], "startup_event", "boot"),
-    (["--no-startup-event"], "startup_event", None),
+    (["--no-startup-event"], "emits_startup_event", False),
     (["--no-dbus"], "use_bus", False),
     (["--chroot-sessions"], "chroot_sessions", True),
     (["--no-cgroups"], "cgroups", False),
@@ -70,6 +70,13 @@ def test_each_option_sets_its_field_and_nothing_else(arguments: list[str], field
     if field == "mode":
         expected["inherit_env"] = value is Mode.USER
     assert {name: getattr(found, name) for name in Options.__slots__} == expected
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--no-startup-event", "--startup-event", "boot"), ("--startup-event", "boot", "--no-startup-event"),
+])
+def test_no_event_at_the_start_is_a_rule_of_its_own_whatever_the_name_and_the_order(arguments: tuple[str, ...]) -> None:
+    assert not options(*arguments).emits_startup_event
 
 
 def test_user_mode_inherits_the_environment_unless_told_not_to() -> None:
