@@ -165,6 +165,24 @@ def test_reconnecting_when_told_to_says_how_it_goes(served: Served, tmp_path: Pa
     assert "Reconnecting to D-Bus system bus" in served.host.logged(Priority.INFO)
 
 
+def test_being_told_to_reconnect_while_an_attempt_is_under_way_says_how_that_one_goes(
+    served: Served, tmp_path: Path
+) -> None:
+    with pytest.raises(BusError):
+        served.connect_bus(f"unix:abstract={tmp_path}/bus", BusKind.SYSTEM, keep_trying=True)
+    keeper = served.service._keeper
+    assert keeper is not None
+
+    def be_told_in_the_midst_of_it() -> None:
+        keeper._attempt()
+        served.service.reconnect()
+
+    served.do(be_told_in_the_midst_of_it)
+    wait_until(lambda: keeper._attempts is not None and keeper._attempts.done(), "the end of the attempts")
+    assert served.host.logged(Priority.WARN) == [
+        f"Unable to connect to the D-Bus system bus: Failed to connect to socket {tmp_path}/bus: Connection refused"]
+
+
 def test_reconnecting_while_connected_does_nothing(served: Served, bus: DBusDaemon) -> None:
     served.connect_bus(bus.address, BusKind.SYSTEM)
     served.do(served.service.reconnect)

@@ -68,6 +68,7 @@ class BusKeeper:
         self._watch: SocketWatch | None = None
         self._attempts: asyncio.Task[None] | None = None
         self._pauses = iter(_PAUSES)
+        self._complains = False  # whether somebody wants to know how the next attempt fails
 
     async def connect(self) -> None:
         """Get onto the bus; do nothing if that is so already. Raises UpstartdError."""
@@ -108,7 +109,8 @@ class BusKeeper:
         if self.bus is None:
             self._log.info(f"Reconnecting to {self.kind.value}")
             self.come_when_possible()
-            self._attempt(complain=True)
+            self._complains = True
+            self._attempt()
 
     def close(self) -> None:
         """Leave the bus for good."""
@@ -135,22 +137,23 @@ class BusKeeper:
         self.come_when_possible()
         self._attempt()
 
-    def _attempt(self, *, complain: bool = False) -> None:
-        """There may be a bus now: try to get onto it, a few times."""
+    def _attempt(self) -> None:
+        """There may be a bus now: try to get onto it, a few times from now on."""
         self._pauses = iter(_PAUSES)
         if self._attempts is None or self._attempts.done():
-            self._attempts = self._loop.create_task(self._try_a_few_times(complain))
+            self._attempts = self._loop.create_task(self._try_a_few_times())
 
-    async def _try_a_few_times(self, complain: bool) -> None:
-        for pause in self._pauses:
+    async def _try_a_few_times(self) -> None:
+        while (pause := next(self._pauses, None)) is not None:
             await asyncio.sleep(pause)
             try:
                 await self.connect()
             except UpstartdError as why:
                 text = f"Unable to connect to the {self.kind.value}: {why.message}"
-                (self._log.warn if complain else self._log.debug)(text)
-                complain = False
+                (self._log.warn if self._complains else self._log.debug)(text)
+                self._complains = False
             else:
+                self._complains = False
                 return
 
     def _stop_watching(self) -> None:
