@@ -26,7 +26,7 @@ from upstartd_clients.{module} import main
 code = main()
 print(code, *(set(sys.modules) - before))
 """
-PATH = [str(Path(package.__file__).parents[1]) for package in (upstartd, upstartd_clients)]
+PATH = [str(Path(package.__file__ or "").parents[1]) for package in (upstartd, upstartd_clients)]
 OURS = {"upstartd", "upstartd.errors", "upstartd_clients", *(f"upstartd_clients.{name}" for name in (
     "actions", "as_json", "commands", "connect", "connection", "errors", "initctl", "interface", "messages", "options",
     "output", "records", "render", "upstart", "values"))}
