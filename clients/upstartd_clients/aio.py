@@ -8,7 +8,8 @@ Of libraries with an asyncio side, neither fits a daemon that is on a socket of 
 dbus-next connects to message buses only, takes a full socket for a broken one, and costs 100 ms to import; jeepney's
 router begins with a call that only a bus understands, drops signals that nobody fetches in time, and leaves those who
 wait for one waiting when the connection is lost. So this uses the loop's own streams; both clients are made of the same
-parts, and differ in how they wait. Not responsible for the wire (aio_connection.py) or what the answers mean (interface.py, signals.py).
+parts, and differ in how they wait. Not responsible for the wire (aio_connection.py) or what the answers mean
+(interface.py, signals.py).
 """
 
 from __future__ import annotations
