@@ -28,6 +28,7 @@ from upstartd.cli import Mode
 from upstartd.conf.model import JobFiles
 from upstartd.conf.parse_cache import ParseCache
 from upstartd.conf.reader import JobReader
+from upstartd.descriptors import fill_standard
 from upstartd.engine import effects, inputs, snapshot
 from upstartd.engine.core import Engine
 from upstartd.engine.ending import Phase
@@ -72,10 +73,16 @@ def run(options: Options) -> int:
     gc.freeze()  # What was imported stays.
     log = Log(options.priority)
     program = Program(options.state_fd)
+    machine = LinuxMachine()
     first: Pid1 | None = None
     if os.getpid() == 1 and options.mode is Mode.SYSTEM:
-        first = Pid1(LinuxMachine(), log, container.detect(os.environ))
+        first = Pid1(machine, log, container.detect(os.environ))
         first.prepare(sys.argv[0], restarted=options.restart)
+    else:
+        try:
+            fill_standard(machine)
+        except OSError as error:
+            log.warn(f"Unable to open /dev/null: {error.strerror}")
     status = asyncio.run(_run(options, log, program, first))
     if first is not None:
         first.end()

@@ -15,11 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd import container
+from upstartd.descriptors import STANDARD, fill_standard, use_as
 from upstartd.log import Priority
 from upstartd.machine import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, Reboot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from upstartd.log import Log
     from upstartd.machine import Machine
@@ -31,7 +32,6 @@ TIME_TO_END = 5.0
 TIME_TO_UNMOUNT = 20.0
 
 _NAME = "init"
-_STANDARD = (0, 1, 2)
 # What is not unmounted at the end: what the end itself needs, and what holds nothing.
 _KEPT = ("/", "/proc", "/sys", "/dev")
 _BELOW_KEPT = ("/proc/", "/sys/", "/dev/")
@@ -153,7 +153,7 @@ class Pid1:
             self._log.warn(f"Unable to open /dev/kmsg: {error.strerror}")
             return
         self._has_left_console = True
-        self._try("open /dev/null", self._use_as_standard, "/dev/null", _STANDARD)
+        self._try("open /dev/null", use_as, self._machine, "/dev/null", STANDARD)
         self._tell_failures()
 
     def _try(self, what: str, do: Callable[..., object], *arguments: object) -> bool:
@@ -200,8 +200,8 @@ class Pid1:
         has_console = self._try("open /dev/console", self._open_console)
         if restarted:
             self.started()
-        elif has_console and self._try("use /dev/console", self._use_as_standard, "/dev/console", _STANDARD):
-            self._try("reset /dev/console", self._machine.make_sane, _STANDARD[0])
+        elif has_console and self._try("use /dev/console", use_as, self._machine, "/dev/console", STANDARD):
+            self._try("reset /dev/console", self._machine.make_sane, STANDARD[0])
         else:
             self._fill_standard_descriptors()
 
@@ -210,16 +210,7 @@ class Pid1:
         self._machine.report_crashes(self._machine.open("/dev/console", os.O_WRONLY))
 
     def _fill_standard_descriptors(self) -> None:
-        """No other file may get one of their numbers."""
-        missing = [number for number in _STANDARD if not self._machine.is_open(number)]
-        if missing:
-            self._try("open /dev/null", self._use_as_standard, "/dev/null", missing)
-
-    def _use_as_standard(self, path: str, numbers: Iterable[int]) -> None:
-        fd = self._machine.open(path, os.O_RDWR)
-        for number in numbers:
-            self._machine.become(fd, number)
-        self._machine.close(fd)
+        self._try("open /dev/null", fill_standard, self._machine)
 
     def _accept_keyboard_requests(self) -> None:
         # A machine without virtual consoles has no keyboard that could ask for anything.

@@ -112,3 +112,15 @@ def test_a_session_file_that_cannot_be_removed_is_said_and_is_no_reason_not_to_e
         assert daemon.end() == 0
         assert f"init: unable to remove session file: {path}\n" in daemon.log()
         assert "The session file is not as it should be because of: Is a directory\n" in daemon.log()
+
+
+def test_a_daemon_without_standard_descriptors_keeps_its_own_files_from_getting_their_numbers(tmp_path: Path) -> None:
+    (tmp_path / "config" / "upstart").mkdir(parents=True)
+    (tmp_path / "config" / "upstart" / "bad.conf").write_text("nonsense\n")  # makes the daemon say something
+    closing_them = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    with Daemon(tmp_path, "--user", "--verbose", confdir=False, through=closing_them) as daemon:
+        standard = [os.readlink(f"/proc/{daemon.process.pid}/fd/{number}") for number in range(3)]
+        assert standard == ["/dev/null"] * 3
+        daemon.write_job("web", "exec true\n")
+        assert daemon.run("initctl", "list") == ""
+    assert daemon.log() == ""

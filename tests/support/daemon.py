@@ -16,7 +16,7 @@ from support.waiting import LIMIT, wait_until
 from upstartd.places import SYSTEM_SOCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from support.dbus_daemon import DBusDaemon
@@ -31,13 +31,14 @@ class Daemon:
     Below `scratch` there are `init` (job files; given as --confdir unless `confdir` is False), `log` (given as --logdir
     unless `logdir` is False), `home` (HOME), `run`, `cache`, `config` (XDG) and `upstartd.log`, what the daemon says.
     `prepare` are commands that are run before it, as root, to mount what it is to find in a mount namespace of its own.
+    `through` is the beginning of a command that executes the rest of it: by that the daemon is started.
     On entering, the daemon is waited for until it can be called: a user's session by its session file, another by its
     name on `bus`, or by its private socket. On leaving it is told to end, and with it all that it has started.
     """
 
     def __init__(self, scratch: Path, *arguments: str, bus: DBusDaemon | None = None,
                  environ: Mapping[str, str] | None = None, confdir: bool = True, logdir: bool = True,
-                 prepare: str = "") -> None:
+                 prepare: str = "", through: Sequence[str] = ()) -> None:
         self.scratch = scratch
         self.init = scratch / "init"
         self._user = "--user" in arguments
@@ -47,6 +48,7 @@ class Daemon:
         self.pass_files: tuple[int, ...] = ()  # descriptors that the daemon is to find open
         self._command = [str(PROGRAMS / "upstartd"), *(["--confdir", str(self.init)] if confdir else []),
                          *(["--logdir", str(scratch / "log")] if logdir else []), *arguments]
+        self._command = [*through, *self._command]
         if prepare:
             self._command = ["unshare", "--mount", "sh", "-ec", f'{prepare}\nexec "$@"', "sh", *self._command]
         nobody = f"unix:path={scratch}/no-bus"  # so that no bus of this machine is ever spoken to
