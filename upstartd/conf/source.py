@@ -20,7 +20,7 @@ from upstartd.conf.parser import EMPTY, parse
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from upstartd.conf.parser import Parse
 
@@ -49,6 +49,9 @@ class Watcher(Protocol):
     def unwatch(self, root: str, relative: str) -> None:
         """This directory, and all below it, do not matter any more."""
 
+    def keep(self, root: str, relatives: Collection[str]) -> None:
+        """No other directories of this job directory matter any more."""
+
     def changes(self) -> Iterator[JobFiles]:
         """Tell, through the methods of the sources, of all changes that have been seen by now."""
 
@@ -58,6 +61,9 @@ class _Nobody:
         """Nobody looks."""
 
     def unwatch(self, root: str, relative: str) -> None:
+        """Nobody looked."""
+
+    def keep(self, root: str, relatives: Collection[str]) -> None:
         """Nobody looked."""
 
     def changes(self) -> Iterator[JobFiles]:
@@ -95,11 +101,13 @@ class _Directory:
 class _Listing:
     """The names of the jobs whose files a directory holds, in the order of the files' names.
 
-    `unreadable` are the sub-directories that could not be listed: nothing is known of the files there.
+    `directories` are those that were looked into, by their paths below the job directory. Of the files in those that
+    are `unreadable` nothing is known.
     """
 
     confs: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
+    directories: set[str] = field(default_factory=set)
     unreadable: list[str] = field(default_factory=list)
 
     def knows(self, name: str) -> bool:
@@ -131,9 +139,10 @@ class JobSources:
         before = {path: dict(directory.confs) for path, directory in self._directories.items()}
         overridden: set[str] = set()
         for path, directory in self._directories.items():
-            yield from self.watcher.changes()  # which are lost with the watch
-            self.watcher.unwatch(path, "")
+            # What has been seen already is then not read twice.
+            yield from self.watcher.changes()
             listing = self._list(directory, "")
+            self.watcher.keep(path, listing.directories)
             if directory.there:
                 self._report(Priority.INFO, f"Loading configuration from {path}")
             yield from self._take_in(directory, listing, before[path], lambda _: False, overridden)
@@ -386,6 +395,7 @@ class JobSources:
     def _entries(self, directory: _Directory, relative: str, path: str, listing: _Listing) -> list[tuple[str, Kind]]:
         """The names in one directory. One that cannot be read is reported, one that is not there is passed over."""
         self.watcher.watch(directory.path, relative)
+        listing.directories.add(relative)
         entries: list[tuple[str, Kind]] = []
         there = True
         try:

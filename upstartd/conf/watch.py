@@ -18,7 +18,8 @@ from upstartd import inotify
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from upstartd.conf.model import JobFiles
     from upstartd.conf.source import JobSources
@@ -128,8 +129,17 @@ class JobWatch:
     def unwatch(self, root: str, relative: str) -> None:
         """Forget a directory and all below it."""
         below = join(relative, "") if relative else ""
-        known = self._descriptors.keys() | self._unwatched
-        for place in [place for place in known if place[0] == root and (place[1] + "/").startswith(below)]:
+        self._forget([place for place in self._known() if place[0] == root and (place[1] + "/").startswith(below)])
+
+    def keep(self, root: str, relatives: Collection[str]) -> None:
+        """Forget all but these directories of a job directory."""
+        self._forget([place for place in self._known() if place[0] == root and place[1] not in relatives])
+
+    def _known(self) -> AbstractSet[_Place]:
+        return self._descriptors.keys() | self._unwatched
+
+    def _forget(self, places: Iterable[_Place]) -> None:
+        for place in places:
             self._release(place)
             self._unwatched.discard(place)
             self._read.discard(place)
