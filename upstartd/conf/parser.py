@@ -19,6 +19,9 @@ from upstartd.conf.stanzas import STANZA_LINE, Draft, read_stanza
 EMPTY = JobConfig()
 # A file with more errors than this is no job file, and its first errors say so.
 MOST_DIAGNOSTICS = 50
+# What is never closed may reach to the end of the file. What follows its first line is read again, as stanzas that may
+# have been meant; but once wrong stanzas have had the whole text and this many characters, enough has been said.
+_MOST_READ_AGAIN = 1 << 14
 # The texts that have been read last are remembered if they are not longer than this.
 _REMEMBERED = 8192
 
@@ -54,12 +57,14 @@ def _parse(text: str, base: JobConfig) -> Parsed:
     """The same, without a path in the diagnostics."""
     lexer, draft = Lexer(text), Draft(base)
     diagnostics: list[Diagnostic] = []
-    while lexer.next_stanza() and len(diagnostics) < MOST_DIAGNOSTICS:
+    left = len(text) + _MOST_READ_AGAIN
+    while lexer.next_stanza() and len(diagnostics) < MOST_DIAGNOSTICS and left > 0:
         begin = lexer.position
         try:
             read_stanza(lexer, draft)
         except Fault as fault:
             diagnostics.append(_diagnostic(lexer, fault))
+            left -= max(lexer.position, fault.offset or 0) - begin
             if fault.resume is None:
                 lexer.skip_stanza(begin, STANZA_LINE)
             else:
