@@ -288,15 +288,13 @@ class Daemon:
     def reload_configuration(self, done: Callable[[], object] = lambda: None) -> None:
         """Read every job directory again, those of chroot sessions too, and then call `done`."""
         self.log.info("Reloading configuration")
-        readers = deque([self._reader, *(session.reader for session in self._sessions.values())])
+        self._reload_each(deque([self._reader, *(session.reader for session in self._sessions.values())]), done)
 
-        def reload_next() -> None:
-            if readers:
-                readers.popleft().reload(reload_next)
-            else:
-                done()
-
-        reload_next()
+    def _reload_each(self, readers: deque[JobReader], done: Callable[[], object]) -> None:
+        if readers:
+            readers.popleft().reload(partial(self._reload_each, readers, done))
+        else:
+            done()
 
     def take_job_files(self, whose: Daemon | ChrootSession, files: JobFiles) -> None:
         """Job files of the daemon, or of a chroot session, were read."""
