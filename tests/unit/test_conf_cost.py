@@ -91,8 +91,8 @@ def test_a_long_text_costs_in_proportion(begin: str, repeated: str, end: str) ->
     assert read(begin + repeated * 2 * count + end)[1] < 2.1 * calls
 
 
-@pytest.mark.parametrize("end", ["(c and d)", "(c and)"])
-def test_conditions_of_one_shape_are_understood_once_be_it_right_or_wrong(end: str) -> None:
-    costs = [read("start on " + "".join(f"a{number}{' b' * count} or " for count in range(12)) + end)[1]
+@pytest.mark.parametrize(("argument", "end"), [(" b", "(c and d)"), (" K=b", "(c and)")])
+def test_conditions_of_one_shape_are_understood_once_be_it_right_or_wrong(argument: str, end: str) -> None:
+    costs = [read("start on " + "".join(f"a{number}{argument * count} or " for count in range(3, 14)) + end)[1]
              for number in range(2)]
     assert costs[1] < costs[0] / 2
