@@ -272,8 +272,7 @@ def test_an_invalid_override_is_reported_and_ignored_whole() -> None:
     made = described({"/a/x.conf": "conf", "/b/x.override": "later"}, "/a", "/b")
     made.write("/a/x.override", "description over\nbogus\nnice 99\n")
     assert made.descriptions("x") == ["conf"]
-    assert made.errors() == ["/a/x.override:2: Unknown stanza",
-                             "/a/x.override:3: Illegal nice value, expected -20 to 19"]
+    assert made.errors() == ["/a/x.override:2: Unknown stanza"]
     made.delete("/a/x.conf")
     assert made.said["x"].definitions == ()
 
@@ -358,6 +357,20 @@ def test_an_invalid_file_is_as_good_as_deleted() -> None:
     assert made.write("/c/x.conf", "task\nbogus\n") == ["x"]
     assert made.said["x"].definitions == ()
     assert (Priority.ERROR, "/c/x.conf:2: Unknown stanza") in made.log
+
+
+def test_the_log_has_the_first_error_of_each_file_and_the_description_all() -> None:
+    made = Scene("/c")
+    made.tree.nodes |= {"/c/x.conf": "bogus\nnice 99\ntask x\n", "/c/y.conf": "task\nnice\ntask x\n"}
+    made.load()
+    assert made.errors() == ["/c/x.conf:1: Unknown stanza", "/c/y.conf:2: Expected token"]
+    [described] = made.sources.describe()
+    files = described["files"]
+    assert isinstance(files, list)
+    assert [[line.partition(" (")[0] for line in file["diagnostics"]] for file in files] == [
+        ["/c/x.conf:1:1: Unknown stanza", "/c/x.conf:2:6: Illegal nice value, expected -20 to 19",
+         "/c/x.conf:3:6: Unexpected token"],
+        ["/c/y.conf:2:5: Expected token", "/c/y.conf:3:6: Unexpected token"]]
 
 
 def test_an_unreadable_file_is_one_line_in_the_log_and_no_job() -> None:

@@ -318,8 +318,9 @@ class JobSources:
         """What the content of a file means, on top of `base`, or None where it is wrong. Both are written down."""
         file.stamp, file.digest = content.stamp, hash(content.data)
         parsed = self._parse_text(content.data.decode("utf-8", "surrogateescape"), file.path, base)
-        for diagnostic in parsed.diagnostics:
-            self._report(Priority.ERROR, str(diagnostic))
+        if parsed.diagnostics:
+            # The others may follow from it alone; who wants to know has them in the description.
+            self._report(Priority.ERROR, str(parsed.diagnostics[0]))
         file.diagnostics = tuple(diagnostic.in_full for diagnostic in parsed.diagnostics)
         return parsed.config
 
