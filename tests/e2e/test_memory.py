@@ -142,8 +142,7 @@ def reload_files(upstart: Upstart, _: CountingDaemon) -> None:
 CYCLE = [
     start_and_stop, restart, start_and_stop_instances, run_task, run_what_fails, respawn, emit, emit_what_jobs_wait_for,
     connect, rewrite_a_file, write_and_delete_a_file,
-    pytest.param(reload_files, marks=pytest.mark.xfail(
-        strict=True, reason="what Daemon.reload_configuration() makes refers to itself, and is frozen by the next")),
+    reload_files,
 ]  # fmt: skip
 
 

@@ -39,9 +39,17 @@ def play(daemon: Daemon, scene: Callable[[Any], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
+async def begin_reload(upstart: Any) -> asyncio.Task[None]:
+    """Ask for a reload, and give what waits for its end as soon as it is under way."""
+    reload = asyncio.create_task(upstart.manager("ReloadConfiguration"))
+    await asyncio.sleep(0)  # so that this call goes out before the next one
+    await upstart.version()
+    return reload
+
+
 def test_others_are_answered_before_the_reload_is_done(daemon: Daemon) -> None:
     async def scene(upstart: Any) -> None:
-        reload = asyncio.create_task(upstart.manager("ReloadConfiguration"))
+        reload = await begin_reload(upstart)
         for _ in range(3):
             status = asyncio.create_task(upstart.version())
             done, _ = await asyncio.wait({reload, status}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,8 +73,7 @@ def test_a_reload_by_signal_holds_nobody_up_and_is_done_in_the_end(daemon: Daemo
 
 def test_who_starts_a_job_during_a_reload_gets_what_its_file_says_now(daemon: Daemon) -> None:
     async def scene(upstart: Any) -> None:
-        reload = asyncio.create_task(upstart.manager("ReloadConfiguration"))
-        await upstart.version()
+        reload = await begin_reload(upstart)
         (daemon.init / f"job{JOBS - 1}.conf").write_text("task\nexec true >ran\nchdir " + str(daemon.scratch))
         (daemon.init / "new.conf").write_text("exec sleep 1000\n")
         last, new = await upstart.job(f"job{JOBS - 1}"), await upstart.job("new")
@@ -82,8 +89,7 @@ def test_who_starts_a_job_during_a_reload_gets_what_its_file_says_now(daemon: Da
 
 def test_a_daemon_that_is_told_to_end_during_a_reload_ends(daemon: Daemon) -> None:
     async def scene(upstart: Any) -> None:
-        reload = asyncio.create_task(upstart.manager("ReloadConfiguration"))
-        await upstart.version()
+        reload = await begin_reload(upstart)
         os.kill(daemon.process.pid, signal.SIGTERM)
         with pytest.raises(ConnectionLost):
             await reload

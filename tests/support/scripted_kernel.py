@@ -63,7 +63,7 @@ class ScriptedKernel:
             "open": lambda *_: self.fresh_fd(), "pidfd_open": lambda _: self.fresh_fd(),
             "read": BlockingIOError(errno.EAGAIN, "again"), "write": self._write,
             "fork": self._new_pid, "find_quick": None, "start_quick": lambda *_: self._new_pid(),
-            "exit": self._exit, "execve": Executed(), "user": User("web", 33, 34), "group": 35, "handled_signals": [],
+            "exit": self._exit, "execve": Executed(), "user": User(b"web", 33, 34), "group": 35, "handled_signals": [],
             "wait": lambda: self.news.pop(0) if self.news else None, "getpgid": lambda pid: pid,
             "stat": self.stats.get, "pids": lambda: list(self.stats),
             "event_message": self.messages.__getitem__,
@@ -130,8 +130,8 @@ class ScriptedLoop:
     def remove_reader(self, fd: int, /) -> None:
         del self.readers[fd]
 
-    def call_later(self, delay: float, callback: Callable[[], object], /) -> ScriptedTimer:
-        timer = ScriptedTimer(self, delay, callback)
+    def call_later(self, delay: float, callback: Callable[..., object], /, *arguments: object) -> ScriptedTimer:
+        timer = ScriptedTimer(self, delay, partial(callback, *arguments))
         self.timers.append(timer)
         return timer
 
@@ -142,8 +142,10 @@ class ScriptedLoop:
         self.soon.append(partial(callback, *arguments))
 
     def turn(self) -> bool:
-        """Call what is to be called soon; gives whether there was anything."""
-        callbacks, self.soon = self.soon, []
+        """Call what is to be called soon, or after no time; gives whether there was anything."""
+        due = [timer for timer in self.timers if timer.delay <= 0]
+        self.timers = [timer for timer in self.timers if timer.delay > 0]
+        callbacks, self.soon = [*self.soon, *(timer.callback for timer in due)], []
         for callback in callbacks:
             callback()
         return bool(callbacks)
