@@ -158,7 +158,9 @@ class Lexer:
         # The pattern begins with the line break before the line that ends the block, even where that is the first.
         match = _END_OF_BLOCK.search(text, begin - 1) if text[begin - 1] == "\n" else None
         if match is None:
-            raise Fault(UNTERMINATED_BLOCK, len(text), expected="a line 'end script'", resume=len(text))
+            # The word read last is the one that opens the block.
+            raise Fault(UNTERMINATED_BLOCK, len(text), resume=len(text),
+                        expected=f"a line 'end script' for the 'script' {self._place_named(self.start)}")
         self.position = match.end()
         nul = text.find("\0", begin, match.start())
         if nul >= 0:
@@ -196,7 +198,8 @@ class Lexer:
                     fault = None if word else Fault(EXPECTED_TOKEN, offset, resume=offset if depth > 0 else None)
                 elif depth > 0:
                     # What follows the open parenthesis may well have been meant as stanzas.
-                    kind, fault = "$", Fault(MISMATCHED_PARENTHESES, len(text), expected="')'", resume=opened)
+                    kind, fault = "$", Fault(MISMATCHED_PARENTHESES, len(text), resume=opened,
+                                             expected=f"a closing ) for that {self._place_named(opened)}")
                 else:
                     kind = "."
             shape.append(kind)
@@ -231,6 +234,9 @@ class Lexer:
         """The line and the column of a place in the text, both counted from 1."""
         return self.text.count("\n", 0, offset) + 1, offset - self.text.rfind("\n", 0, offset)
 
+    def _place_named(self, offset: int) -> str:
+        return "of line {}, column {}".format(*self.place(offset))
+
     def found(self, offset: int) -> str:
         """What is there, as a message shows it."""
         there = self.text[offset:offset + 1]
@@ -256,7 +262,8 @@ class Lexer:
             return Fault(ILLEGAL_NUL, end + slash, found="a NUL byte")
         if slash:
             return Fault(TRAILING_SLASH, end, resume=offset)
-        return Fault(UNTERMINATED_QUOTE, len(text), expected=f"a closing {text[offset]}", resume=offset)
+        return Fault(UNTERMINATED_QUOTE, len(text), resume=offset,
+                     expected=f"a closing {text[offset]} for that {self._place_named(offset)}")
 
 
 def unquoted(word: str) -> str:

@@ -399,6 +399,11 @@ def _by_keywords() -> dict[str, Stanza | dict[str, Stanza]]:
 
 
 _TABLE = _by_keywords()
+# Words that mean something elsewhere, and why they do not here, at the beginning of a line.
+_MISPLACED = {
+    "end": "no script is open here",
+    **dict.fromkeys(("and", "or"), "conditions go on over lines only in parentheses"),
+}
 # A line that begins with a stanza's name.
 STANZA_LINE = re.compile(r"^[ \t\r]*(?:" + "|".join(map(re.escape, _TABLE)) + r")(?=[ \t\r\n#]|\Z)", re.MULTILINE)
 
@@ -408,6 +413,8 @@ def read_stanza(lexer: Lexer, draft: Draft) -> None:
     name = lexer.raw_word()
     stanza = _TABLE.get(name)
     if stanza is None:
+        if name in _MISPLACED:
+            raise Fault(UNKNOWN_STANZA, expected=f"the name of a stanza, as {_MISPLACED[name]}")
         raise Fault(UNKNOWN_STANZA, candidates=_TABLE, expected="the name of a stanza")
     if isinstance(stanza, dict):
         stanza = _second(lexer, stanza)
