@@ -151,7 +151,7 @@ def test_a_program_missing_in_a_shell_command_is_the_shell_s_affair(supervised: 
 
 def test_the_environment_is_exactly_what_was_given(supervised: Supervised, out: Path) -> None:
     odd = b"ODD=\xff \xc3\xa9\n=".decode("utf-8", "surrogateescape")
-    given = ["Z=1", PATH, "EMPTY=", odd, "A=x=y", "UPSTART_JOB=web"]
+    given = ["Z=1", PATH, "EMPTY=", odd, "=nameless", "A=x=y", "UPSTART_JOB=web"]
     assert supervised.run(f"cat /proc/$$/environ > {out}", script=True, env=given) == 0
     assert [entry.decode("utf-8", "surrogateescape") for entry in out.read_bytes().split(b"\0")[:-1]] == given
 
@@ -357,6 +357,33 @@ def test_a_user_who_may_not_enter_the_directory_finds_itself_there_all_the_same(
 )  # fmt: skip
 def test_an_unknown_user_or_group_fails_the_spawn(supervised: Supervised, settings: Any, reason: str) -> None:
     assert supervised.run("true", **settings) == reason
+
+
+@needs_root
+@pytest.mark.parametrize(("settings", "reason"), [
+    ({"setuid": "root"}, "unable to getpwnam"), ({"setgid": "root"}, "unable to getgrnam"),
+    ({"setuid": "root", "setgid": "root"}, "unable to getpwnam"),
+])
+def test_a_root_without_the_databases_is_told_as_what_it_is(
+    supervised: Supervised, out: Path, settings: Any, reason: str
+) -> None:
+    assert supervised.run("true", chroot=str(out.parent), **settings) == f"{reason}: No such file or directory"
+
+
+@needs_root
+def test_databases_that_cannot_be_opened_for_the_job_s_own_limit_are_told(supervised: Supervised) -> None:
+    limits = (ResourceLimit("nofile", 3, 3),)
+    assert supervised.run("true", setuid="root", limits=limits) == "unable to getpwnam: Too many open files"
+
+
+def test_a_job_file_s_names_are_found_under_a_locale_that_cannot_write_them(tmp_path: Path) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with Daemon(tmp_path, "--user", environ=ascii_only) as daemon:
+        directory = tmp_path / "\xf6"
+        directory.mkdir()
+        daemon.write_job("away", f"task\nchdir {directory}\nexec touch here\n")
+        assert daemon.run("start", "away") == "away stop/waiting\n"
+        assert (directory / "here").exists(), daemon.log()
 
 
 @needs_root

@@ -76,8 +76,8 @@ def test_the_environment_is_in_order_and_the_last_of_a_name_counts() -> None:
     assert list(environment(given).items()) == [(b"B", b"2"), (b"A", b"x=y"), (b"E", b""), (b"F", b"\xff")]
 
 
-def test_an_entry_that_names_no_variable_is_left_out() -> None:
-    assert environment(("=x", "bare", "")) == {}
+def test_a_variable_without_a_name_is_one_like_any_other() -> None:
+    assert environment(("=x", "A=1", "=y=z")) == {b"": b"y=z", b"A": b"1"}
 
 
 def test_a_program_is_looked_for_in_each_directory_of_the_job_s_path() -> None:

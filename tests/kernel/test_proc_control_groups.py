@@ -484,7 +484,7 @@ def test_groups_are_made_before_the_user_changes_and_entered_right_before_exec()
 def test_what_is_done_in_the_child_needs_no_path_from_the_root() -> None:
     groups = unified("memory")
     set_up(groups, memory(), chroot="/jail")
-    calls = groups.kernel.calls[groups.kernel.calls.index(("chroot", "/jail")) :]
+    calls = groups.kernel.calls[groups.kernel.calls.index(("chroot", b"/jail")) :]
     paths = [call[1] for call in calls if call[0] in ("read_text", "write_text", "make_directory", "give", "open")]
     assert paths
     assert not [path for path in paths if path.startswith("/")]

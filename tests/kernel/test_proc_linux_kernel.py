@@ -181,11 +181,18 @@ def test_there_is_nothing_to_say_of_a_process_that_is_not_there(kernel: LinuxKer
 
 
 def test_the_databases_know_root(kernel: LinuxKernel) -> None:
-    assert kernel.user("root") == kernel.user(0) == ("root", 0, 0)
-    assert kernel.group("root") == 0
-    assert kernel.user("no-such-user-here") is None
+    assert kernel.user(b"root") == kernel.user(0) == (b"root", 0, 0)
+    assert kernel.group(b"root") == 0
+    assert kernel.user(b"no-such-user-here") is None
     assert kernel.user(0x7FFFFFF0) is None
-    assert kernel.group("no-such-group-here") is None
+    assert kernel.group(b"no-such-group-here") is None
+
+
+def test_a_name_with_a_zero_byte_is_not_looked_up_by_what_comes_before_it(kernel: LinuxKernel) -> None:
+    with pytest.raises(ValueError, match="zero byte"):
+        kernel.user(b"root\0")
+    with pytest.raises(ValueError, match="zero byte"):
+        kernel.group(b"root\0")
 
 
 def test_an_error_of_the_c_library_is_the_system_s(kernel: LinuxKernel) -> None:

@@ -11,8 +11,8 @@ import pytest
 from support.scripted_kernel import METHODS, Executed, Exited, InTurn, ScriptedKernel, refusal, spawn_effect
 from upstartd.conf.model import Console, Expect, ProcessName, ResourceLimit
 from upstartd.proc.command import environment, invocation
-from upstartd.proc.kernel import User
 from upstartd.proc.setup import Defaults, Setup, carry_out, needs_no_fork, steps
+from upstartd.proc.user_database import User
 
 if TYPE_CHECKING:
     from upstartd.engine.effects import Spawn
@@ -56,7 +56,7 @@ def test_a_plain_process_is_set_up_in_the_documented_order() -> None:
         ("setsid",),
         ("dup2", NULL, 0), ("dup2", NULL, 1), ("dup2", NULL, 2),
         ("umask", 0o022),
-        ("chdir", "/"),
+        ("chdir", b"/"),
         ("reset_signals", [13]),
         ("execve", b"/one/program", (b"program", b"--flag"), {b"PATH": b"/one:/two"}),
     ]  # fmt: skip
@@ -71,9 +71,9 @@ def test_a_process_with_every_setting_is_set_up_in_the_documented_order() -> Non
         ("dup2", NULL, 0), ("dup2", NULL, 1), ("dup2", NULL, 2),
         ("set_limit", "nofile", 64, None), ("set_limit", "core", 0, 0),
         ("umask", 0o077), ("set_nice", 7), ("set_oom_score", 250),
-        ("chroot", "/jail"), ("chdir", "/inside"),
-        ("user", "web"), ("group", "www"),
-        ("chown", 9, 33, 35), ("initgroups", "web", 35), ("setgid", 35), ("setuid", 33),
+        ("chroot", b"/jail"), ("chdir", b"/inside"),
+        ("user", b"web"), ("group", b"www"),
+        ("chown", 9, 33, 35), ("initgroups", b"web", 35), ("setgid", 35), ("setuid", 33),
         ("reset_signals", []),
         ("close", REPORT), ("stop_self",),
         ("execve", b"/bin/sh", (b"/bin/sh", b"-e", b"/proc/self/fd/9"), {b"PATH": b"/one:/two"}),
@@ -93,13 +93,13 @@ def test_in_a_user_session_directory_and_mask_are_the_daemon_s_own() -> None:
 def test_a_chroot_session_s_process_enters_the_root_of_its_session_before_that_of_its_job() -> None:
     calls = done(spawn_effect(root="/srv/box", chroot="jail"))
     assert [call for call in calls if call[0] in ("chroot", "chdir")] == [
-        ("chroot", "/srv/box"), ("chdir", "/"), ("chroot", "jail"), ("chdir", "/")
+        ("chroot", b"/srv/box"), ("chdir", b"/"), ("chroot", b"jail"), ("chdir", b"/")
     ]  # fmt: skip
 
 
 def test_a_chroot_session_s_process_is_inside_of_its_root_where_no_directory_is_set() -> None:
     calls = done(spawn_effect(root="/srv/box"), Defaults(Console.LOG, None, None, debug=False))
-    assert [call for call in calls if call[0] in ("chroot", "chdir")] == [("chroot", "/srv/box"), ("chdir", "/")]
+    assert [call for call in calls if call[0] in ("chroot", "chdir")] == [("chroot", b"/srv/box"), ("chdir", b"/")]
 
 
 def test_a_root_of_a_session_that_has_gone_fails_the_process() -> None:
@@ -174,12 +174,12 @@ def ids(calls: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 def test_setuid_alone_takes_the_user_s_own_group_and_groups() -> None:
     calls = ids(done(spawn_effect(setuid="web")))
-    assert calls == [("user", "web"), ("initgroups", "web", 34), ("setgid", 34), ("setuid", 33)]
+    assert calls == [("user", b"web"), ("initgroups", b"web", 34), ("setgid", 34), ("setuid", 33)]
 
 
 def test_setgid_alone_keeps_the_user() -> None:
-    calls = ids(done(spawn_effect(setgid="www"), user=User("root", 0, 0)))
-    assert calls == [("user", 0), ("group", "www"), ("initgroups", "root", 35), ("setgid", 35)]
+    calls = ids(done(spawn_effect(setgid="www"), user=User(b"root", 0, 0)))
+    assert calls == [("group", b"www"), ("user", 0), ("initgroups", b"root", 35), ("setgid", 35)]
 
 
 def test_setgid_alone_leaves_the_script_to_the_user() -> None:
@@ -188,7 +188,7 @@ def test_setgid_alone_leaves_the_script_to_the_user() -> None:
 
 def test_supplementary_groups_are_root_s_to_set() -> None:
     calls = ids(done(spawn_effect(**LONG, setuid="web", setgid="www"), is_root=False))
-    assert calls == [("user", "web"), ("group", "www"), ("setgid", 35), ("setuid", 33)]
+    assert calls == [("user", b"web"), ("group", b"www"), ("setgid", 35), ("setuid", 33)]
 
 
 # -- failures ---------------------------------------------------------------------------------------------
@@ -240,6 +240,22 @@ def test_an_unknown_group_is_told() -> None:
 def test_a_daemon_whose_own_user_has_no_entry_cannot_tell_its_groups() -> None:
     reason = child(ScriptedKernel(user=None), spawn_effect(setgid="www"))
     assert reason == "unable to getpwuid: No such file or directory"
+
+
+def test_the_group_is_looked_up_before_the_daemon_s_own_user() -> None:
+    assert child(ScriptedKernel(group=None, user=None), spawn_effect(setgid="www")) == "unable to find setgid group"
+
+
+@pytest.mark.parametrize(("method", "options"), [
+    ("chroot", {"chroot": "/\xf6\udcff"}), ("chdir", {"chdir": "/\xf6\udcff"}), ("user", {"setuid": "/\xf6\udcff"}),
+    ("group", {"setgid": "/\xf6\udcff"}),
+])
+def test_names_are_the_bytes_of_the_job_file_whatever_the_locale(method: str, options: Any) -> None:
+    assert (method, b"/\xc3\xb6\xff") in done(spawn_effect(**options))
+
+
+def test_the_root_of_a_session_is_what_the_system_has_told() -> None:
+    assert ("chroot", os.fsencode("/srv/\xf6\udcff")) in done(spawn_effect(root="/srv/\xf6\udcff"))
 
 
 def test_the_first_of_two_failures_is_the_one_told() -> None:

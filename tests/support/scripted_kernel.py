@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from upstartd.conf.model import Command, Expect, ProcessName, ProcessSettings
 from upstartd.engine.effects import Spawn
 from upstartd.log import Log, Priority
-from upstartd.proc.kernel import PTRACE_EVENT_EXEC, PTRACE_EVENT_FORK, PTRACE_EVENT_STOP, Kernel, ProcessStat, User
+from upstartd.proc.kernel import PTRACE_EVENT_EXEC, PTRACE_EVENT_FORK, PTRACE_EVENT_STOP, Kernel, ProcessStat
 from upstartd.proc.supervisor import Supervisor
+from upstartd.proc.user_database import User
 
 if TYPE_CHECKING:
     from collections.abc import Callable

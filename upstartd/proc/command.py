@@ -31,12 +31,14 @@ class Invocation(NamedTuple):
     script_fd: int = SCRIPT_FD
 
 
-def to_bytes(text: str) -> bytes:
-    """The bytes of the job file that became `text`: not by the locale, which is the daemon's own affair.
+def encoded(text: str) -> bytes:
+    """The bytes of the job file that became `text`: not by the locale, which is the daemon's own affair."""
+    return text.encode("utf-8", "surrogateescape")
 
-    SetupFailed for a text that no process can be given, as it has a zero byte.
-    """
-    data = text.encode("utf-8", "surrogateescape")
+
+def to_bytes(text: str) -> bytes:
+    """The same for what is to be executed. SetupFailed for a text that no process can be given: it has a zero byte."""
+    data = encoded(text)
     if b"\0" in data:
         raise SetupFailed("unable to execute: Invalid argument")
     return data
@@ -68,12 +70,9 @@ def _script_fd(taken: frozenset[int]) -> int:
 
 
 def environment(entries: Iterable[str]) -> dict[bytes, bytes]:
-    """KEY=VALUE strings as exec takes them. SetupFailed as for to_bytes().
-
-    An entry without a name or without `=` names no variable; exec has no place for it.
-    """
+    """KEY=VALUE strings as exec takes them; KEY may be empty. SetupFailed as for to_bytes()."""
     pairs = (to_bytes(entry).partition(b"=") for entry in entries)
-    return {name: value for name, equals, value in pairs if name and equals}
+    return {name: value for name, _, value in pairs}
 
 
 def candidates(program: bytes, env: Mapping[bytes, bytes]) -> tuple[bytes, ...]:

@@ -11,9 +11,7 @@ import contextlib
 import errno
 import fcntl
 import gc
-import grp
 import os
-import pwd
 import resource
 import select
 import signal
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from upstartd.proc.posix_spawn import PosixSpawn
+    from upstartd.proc.user_database import User
 
 
 # From linux/ptrace.h; wait statuses carry the event in their third byte (ptrace(2)).
@@ -65,14 +64,6 @@ _PROFILE_PLACES = ("/proc/self/attr/apparmor/exec", "/proc/self/attr/exec")
 
 _SIGNALS = range(1, signal.NSIG)
 _IGNORED = 1  # SIG_IGN, asm-generic/signal-defs.h
-
-
-class User(NamedTuple):
-    """An entry of the user database."""
-
-    name: str
-    uid: int
-    gid: int
 
 
 class ProcessStat(NamedTuple):
@@ -245,16 +236,16 @@ class Kernel(Protocol):
     def set_oom_score(self, score: int, /) -> None:
         """Write oom_score_adj (proc(5))."""
 
-    def chroot(self, path: str, /) -> None:
+    def chroot(self, path: bytes, /) -> None:
         """chroot(2)."""
 
-    def chdir(self, path: str, /) -> None:
+    def chdir(self, path: bytes, /) -> None:
         """chdir(2)."""
 
-    def user(self, who: str | int, /) -> User | None:
+    def user(self, who: bytes | int, /) -> User | None:
         """The user of this name or id in the database as it is in the present root; None where there is none."""
 
-    def group(self, name: str, /) -> int | None:
+    def group(self, name: bytes, /) -> int | None:
         """The id of the group of this name in the database as it is in the present root; None where there is none."""
 
     def own_uid(self) -> int:
@@ -263,7 +254,7 @@ class Kernel(Protocol):
     def chown(self, fd: int, uid: int, gid: int, /) -> None:
         """fchown(2); -1 leaves the one or the other as it is."""
 
-    def initgroups(self, user: str, gid: int, /) -> None:
+    def initgroups(self, user: bytes, gid: int, /) -> None:
         """initgroups(3)."""
 
     def setgid(self, gid: int, /) -> None:
@@ -490,6 +481,10 @@ class LinuxKernel:
     # -- starting -------------------------------------------------------------------------------------------
 
     def fork(self) -> int:
+        # The child needs these, and may be in another root by then, or have no descriptor left.
+        import upstartd.execve
+        import upstartd.proc.user_database  # noqa: F401 - both are
+
         # A signal that comes to the child before it has its own handlers must not run the daemon's, which would
         # tell the daemon's event loop, through the descriptor that both have.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -543,11 +538,10 @@ class LinuxKernel:
                 from upstartd.proc.posix_spawn import PosixSpawn
 
                 self._posix_spawn = PosixSpawn(self._library())
-            entries = [name + b"=" + value for name, value in env.items()]
             if self._file_limit is not None:
                 self.restore_file_limit()
                 after.callback(self.raise_file_limit)
-            return self._posix_spawn(program, argv, entries, descriptors)
+            return self._posix_spawn(program, argv, _as_entries(env), descriptors)
 
     # -- in the child ---------------------------------------------------------------------------------------
 
@@ -558,10 +552,8 @@ class LinuxKernel:
     chroot = staticmethod(os.chroot)
     chdir = staticmethod(os.chdir)
     chown = staticmethod(os.fchown)
-    initgroups = staticmethod(os.initgroups)
     setgid = staticmethod(os.setgid)
     setuid = staticmethod(os.setuid)
-    execve = staticmethod(os.execve)
 
     def keep_on_exec(self, fd: int, /) -> None:
         os.set_inheritable(fd, True)
@@ -587,18 +579,23 @@ class LinuxKernel:
     def set_oom_score(self, score: int, /) -> None:
         self.write_text("/proc/self/oom_score_adj", str(score))
 
-    def user(self, who: str | int, /) -> User | None:
-        try:
-            entry = pwd.getpwnam(who) if isinstance(who, str) else pwd.getpwuid(who)
-        except KeyError:
-            return None
-        return User(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    def user(self, who: bytes | int, /) -> User | None:
+        from upstartd.proc.user_database import find_user
 
-    def group(self, name: str, /) -> int | None:
-        try:
-            return grp.getgrnam(name).gr_gid
-        except KeyError:
-            return None
+        return find_user(who)
+
+    def group(self, name: bytes, /) -> int | None:
+        from upstartd.proc.user_database import find_group
+
+        return find_group(name)
+
+    def execve(self, program: bytes, argv: tuple[bytes, ...], env: Mapping[bytes, bytes], /) -> NoReturn:
+        from upstartd.execve import execve
+
+        execve(program, argv, _as_entries(env))
+
+    def initgroups(self, user: bytes, gid: int, /) -> None:
+        os.initgroups(os.fsdecode(user), gid)
 
     def handled_signals(self) -> list[int]:
         return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_DFL]
@@ -700,6 +697,11 @@ class LinuxKernel:
             for name in ("prctl", "ptrace", "syscall"):
                 getattr(self._loaded, name).restype = ctypes.c_long
         return self._loaded
+
+
+def _as_entries(env: Mapping[bytes, bytes]) -> list[bytes]:
+    """An environment as a process gets it."""
+    return [name + b"=" + value for name, value in env.items()]
 
 
 def _memory_file(text: bytes) -> int:

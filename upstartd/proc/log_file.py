@@ -14,6 +14,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from upstartd.proc.command import encoded
+
 if TYPE_CHECKING:
     from upstartd.log import Log
     from upstartd.proc.kernel import Kernel
@@ -37,21 +39,16 @@ def log_path(directory: str, job: str, instance: str) -> LogPath:
     A name that no file can have is cut, and ends in a digest of the whole, so that no two become the same.
     """
     name = (f"{job}-{instance}" if instance else job).replace("/", "_")
-    is_shortened = len(_encoded(name + _SUFFIX)) > _NAME_MAX
+    is_shortened = len(encoded(name + _SUFFIX)) > _NAME_MAX
     if is_shortened:
-        digest = hashlib.blake2b(_encoded(name), digest_size=_DIGEST_SIZE).hexdigest()
+        digest = hashlib.blake2b(encoded(name), digest_size=_DIGEST_SIZE).hexdigest()
         end = f"-{digest}"
         room = _NAME_MAX - len(end + _SUFFIX)
         name = name[:room]
-        while len(_encoded(name)) > room:
+        while len(encoded(name)) > room:
             name = name[:-1]
         name += end
     return LogPath(os.path.join(directory, name + _SUFFIX), is_shortened)
-
-
-def _encoded(name: str) -> bytes:
-    """The bytes of the job file that became `name`."""
-    return name.encode("utf-8", "surrogateescape")
 
 
 class LogFile:
@@ -92,7 +89,7 @@ class LogFile:
     def _open(self) -> int:
         path = self.where.path
         try:
-            fd = self._kernel.open_log(_encoded(path))
+            fd = self._kernel.open_log(encoded(path))
         except ValueError:  # what no path can be
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from None
         found = self._kernel.fstat(fd)

@@ -11,6 +11,8 @@ import ctypes
 import os
 from typing import TYPE_CHECKING
 
+from upstartd.execve import strings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -46,7 +48,7 @@ class PosixSpawn:
                 self._check(self._library.posix_spawn_file_actions_adddup2(actions, *pair))
             pid = ctypes.c_int()
             self._check(self._library.posix_spawn(
-                ctypes.byref(pid), program, actions, self._attributes, _strings(argv), _strings(env)
+                ctypes.byref(pid), program, actions, self._attributes, strings(argv), strings(env)
             ))  # fmt: skip
         finally:
             self._library.posix_spawn_file_actions_destroy(actions)
@@ -57,9 +59,3 @@ class PosixSpawn:
         """These functions return their errno."""
         if error:
             raise OSError(error, os.strerror(error))
-
-
-def _strings(values: Iterable[bytes]) -> ctypes.Array[ctypes.c_char_p]:
-    """An array of strings as exec takes it."""
-    array = [*values, None]
-    return (ctypes.c_char_p * len(array))(*array)

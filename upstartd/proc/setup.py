@@ -16,7 +16,7 @@ from upstartd.conf.model import Console, Expect, ProcessName
 from upstartd.engine.environment import pairs
 from upstartd.engine.expansion import ExpansionError, expand
 from upstartd.proc import control_groups
-from upstartd.proc.command import SHELL, SetupFailed, candidates
+from upstartd.proc.command import SHELL, SetupFailed, candidates, encoded
 from upstartd.proc.control_group_keys import ControlGroupError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Setup:
     membership: Membership | None = None
     # Found out on the way, in the child.
     trace_error: int = 0
-    user: str | None = None
+    user: bytes | None = None
     uid: int | None = None
     gid: int | None = None
 
@@ -208,31 +208,31 @@ def _oom_score(s: Setup) -> Iterator[Step]:
 def _root(s: Setup) -> Iterator[Step]:
     reason = "unable to change root directory: %s"
     if s.effect.root:
-        yield Step(reason, s.kernel.chroot, (s.effect.root,))
+        yield Step(reason, s.kernel.chroot, (os.fsencode(s.effect.root),))
         # Otherwise the process would be outside of its root still, and what the job names relatively, too.
-        yield Step(reason, s.kernel.chdir, ("/",))
+        yield Step(reason, s.kernel.chdir, (b"/",))
     if s.effect.settings.chroot is not None:
-        yield Step(reason, s.kernel.chroot, (s.effect.settings.chroot,))
+        yield Step(reason, s.kernel.chroot, (encoded(s.effect.settings.chroot),))
 
 
 def _directory(s: Setup) -> Iterator[Step]:
     own = s.effect.settings.chdir
     path = s.defaults.directory if own is None else own
     if path is not None:
-        yield Step("unable to change working directory: %s", s.kernel.chdir, (path,))
+        yield Step("unable to change working directory: %s", s.kernel.chdir, (encoded(path),))
 
 
 def _lookups(s: Setup) -> Iterator[Step]:
     settings = s.effect.settings
     if settings.setuid is not None:
-        yield Step("unable to getpwnam: %s", _find_user, (s, settings.setuid))
-    elif settings.setgid is not None and s.kernel.is_root():
-        yield Step("unable to getpwuid: %s", _find_own_user, (s,))
+        yield Step("unable to getpwnam: %s", _find_user, (s, encoded(settings.setuid)))
     if settings.setgid is not None:
-        yield Step("unable to getgrnam: %s", _find_group, (s, settings.setgid))
+        yield Step("unable to getgrnam: %s", _find_group, (s, encoded(settings.setgid)))
+        if settings.setuid is None and s.kernel.is_root():
+            yield Step("unable to getpwuid: %s", _find_own_user, (s,))
 
 
-def _find_user(s: Setup, name: str) -> None:
+def _find_user(s: Setup, name: bytes) -> None:
     found = s.kernel.user(name)
     if found is None:
         raise SetupFailed("unable to find setuid user")
@@ -247,7 +247,7 @@ def _find_own_user(s: Setup) -> None:
     s.user = found.name
 
 
-def _find_group(s: Setup, name: str) -> None:
+def _find_group(s: Setup, name: bytes) -> None:
     s.gid = s.kernel.group(name)
     if s.gid is None:
         raise SetupFailed("unable to find setgid group")
