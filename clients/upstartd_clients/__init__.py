@@ -11,8 +11,8 @@ imported when it is first asked for: a command must not wait for what it does no
 
 from __future__ import annotations
 
-# What `typing` says, which takes longer to import than this and all that a command begins with.
-TYPE_CHECKING = False
+from typing import TYPE_CHECKING
+
 if TYPE_CHECKING:
     from upstartd_clients.errors import (
         AlreadyStarted,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from upstartd_clients import as_json, render
 from upstartd_clients.connect import Way, connect, find_route
@@ -22,7 +23,6 @@ from upstartd_clients.errors import (
 )
 from upstartd_clients.upstart import Upstart
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any

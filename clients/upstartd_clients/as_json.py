@@ -5,9 +5,10 @@ Pure: values in, what the json module takes out. Not responsible for text (rende
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from upstartd_clients.render import bracketed
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 

@@ -5,11 +5,11 @@ Nothing but data; links such as `start` are these commands too. Source: clients 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from upstartd_clients import actions
 from upstartd_clients.options import COMMON_OPTIONS, Option
-from upstartd_clients.records import NamedTuple
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 

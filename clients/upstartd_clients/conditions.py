@@ -7,10 +7,10 @@ Source: configuration specification, sections 4, 10 and 11.
 
 from __future__ import annotations
 
-from upstartd_clients.errors import BadAnswer
-from upstartd_clients.records import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-TYPE_CHECKING = False
+from upstartd_clients.errors import BadAnswer
+
 if TYPE_CHECKING:
     from upstartd_clients.interface import Condition
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 from upstartd_clients.errors import ConnectionLost, DaemonError, Gone
 from upstartd_clients.messages import Answer, Call, Conversation, outcome
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _socket import socket
     from collections.abc import Callable, Iterable, Iterator
-    from socket import socket as PythonSocket
+    from socket import socket
     from typing import Any
 
     from upstartd_clients.messages import RawSignal
@@ -52,11 +51,9 @@ class Connection:
         """Hang up."""
         self._socket.close()
 
-    def hand_over(self) -> tuple[PythonSocket, Conversation]:
+    def hand_over(self) -> tuple[socket, Conversation]:
         """The socket, and what has been said on it, for somebody else to go on with; no call may be under way."""
-        from socket import socket  # as everybody else knows it; see connect.py
-
-        return socket(fileno=self._socket.detach()), self._conversation
+        return self._socket, self._conversation
 
     def call(self, call: Call, *, seconds: float | None = ANSWER_SECONDS) -> tuple[Any, ...]:
         """What the call returns, of the types that `gives` says. It waits `seconds`, without limit if None.

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd_clients.actions import Request
 from upstartd_clients.commands import COMMANDS, GLOBAL_OPTIONS, Command
 from upstartd_clients.errors import ConnectionFailed, DaemonError, UsageError
 from upstartd_clients.options import Arguments, Given
 from upstartd_clients.output import run_program
-from upstartd_clients.records import NamedTuple
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

@@ -8,12 +8,11 @@ specification, sections 1 and 2.
 from __future__ import annotations
 
 from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd_clients.errors import BadAnswer
 from upstartd_clients.messages import Call
-from upstartd_clients.records import NamedTuple
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any

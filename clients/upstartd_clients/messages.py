@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd_clients.errors import BadAnswer, DaemonError, daemon_error
-from upstartd_clients.records import NamedTuple
 from upstartd_clients.values import UNREADABLE, read_values, reader, text_bytes, write_values
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any

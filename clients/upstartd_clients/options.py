@@ -8,10 +8,10 @@ same reason, here and in the other modules: `dataclasses` costs a quarter of tha
 
 from __future__ import annotations
 
-from upstartd_clients.errors import UsageError
-from upstartd_clients.records import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-TYPE_CHECKING = False
+from upstartd_clients.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

@@ -6,9 +6,10 @@ configuration specification, sections 4 and 10. Colours and the table of `list -
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from upstartd_clients.output import Colour
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 

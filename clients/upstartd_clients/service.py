@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd_clients import actions, initctl
 from upstartd_clients.errors import ClientError, DaemonError, LocalError, ServiceError, UnknownInstance
 from upstartd_clients.options import Arguments, Option
 from upstartd_clients.output import guarded, run_program
-from upstartd_clients.records import NamedTuple
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 

