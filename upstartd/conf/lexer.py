@@ -199,7 +199,7 @@ class Lexer:
                 elif depth > 0:
                     # What follows the open parenthesis may well have been meant as stanzas.
                     kind, fault = "$", Fault(MISMATCHED_PARENTHESES, len(text), resume=opened,
-                                             expected=f"a closing ) for that {self._place_named(opened)}")
+                                             expected=f"')' for the '(' {self._place_named(opened)}")
                 else:
                     kind = "."
             shape.append(kind)
