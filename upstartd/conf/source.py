@@ -20,7 +20,7 @@ from upstartd.conf.parser import EMPTY, parse
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from upstartd.conf.parser import Parse
 
@@ -73,9 +73,13 @@ class _Nobody:
 
 @dataclass(slots=True, eq=False)
 class _File:
-    """A file as it was when it was read last. `digest` is None while it has not been read."""
+    """A file as it was when it was read last. `digest` is None while it has not been read.
+
+    `number` is that of the reading, of all that there were; overrides have none.
+    """
 
     path: str
+    number: int = 0
     stamp: int | None = None
     digest: int | None = None
     definition: Definition | None = None
@@ -130,13 +134,14 @@ class JobSources:
         self._report = report
         self._files = files if files is not None else Disk()
         self._parse_text = parse
+        self._readings = 0
 
     # -- everything --------------------------------------------------------------------------------------------
 
     def load(self) -> Iterator[JobFiles]:
         """Read everything anew, at start and for a reload: of one directory after the other the files in order, and
         then what has gone from it (specification, section 8)."""
-        before = {path: dict(directory.confs) for path, directory in self._directories.items()}
+        since = self._readings
         overridden: set[str] = set()
         for path, directory in self._directories.items():
             # What has been seen already is then not read twice.
@@ -145,7 +150,7 @@ class JobSources:
             self.watcher.keep(path, listing.directories)
             if directory.there:
                 self._report(Priority.INFO, f"Loading configuration from {path}")
-            yield from self._take_in(directory, listing, before[path], lambda _: False, overridden)
+            yield from self._take_in(directory, listing, since, lambda _: False, overridden)
 
     def rescan(self, *, closely: bool = False) -> Iterator[JobFiles]:
         """Read what is not as it was read, when changes may have been missed.
@@ -160,14 +165,14 @@ class JobSources:
                 listing = self._list(directory, "")
                 if not directory.there:
                     self.root_went(directory.path)
-                yield from self._take_in(directory, listing, dict(directory.confs), same, overridden)
+                yield from self._take_in(directory, listing, self._readings, same, overridden)
 
-    def _take_in(self, directory: _Directory, listing: _Listing, before: Mapping[str, _File],
+    def _take_in(self, directory: _Directory, listing: _Listing, since: int,
                  same: Callable[[_File], bool], overridden: set[str]) -> Iterator[JobFiles]:
         """Read what is in the listing but not the same as before, and forget what is not in it any more.
 
-        What is not as `before` has been read since. `overridden` are the jobs whose override has changed, in this
-        directory or one before.
+        What has a number above `since` has been read just now. `overridden` are the jobs whose override has changed,
+        in this directory or one before.
         """
         found = set(listing.confs)
         lost = {name: file for name, file in directory.confs.items() if name not in found and listing.knows(name)}
@@ -177,7 +182,7 @@ class JobSources:
         directory.overrides = overrides
         for name in listing.confs:
             known = directory.confs.get(name)
-            if known is None or name in overridden or (known is before.get(name) and not same(known)):
+            if known is None or name in overridden or (known.number <= since and not same(known)):
                 yield self._read(directory, name)
         for name, file in lost.items():
             if directory.confs.get(name) is file:
@@ -280,7 +285,8 @@ class JobSources:
 
     def _read(self, directory: _Directory, name: str) -> JobFiles:
         """Read a job's file, with its override, and tell what the files say of the job now."""
-        file = _File(join(directory.path, name + _CONF))
+        self._readings += 1
+        file = _File(join(directory.path, name + _CONF), self._readings)
         try:
             content = self._files.read(file.path)
         except FileNotFoundError:
