@@ -1,21 +1,16 @@
-"""What reading a text costs: in proportion to its length, whatever is wrong with it.
-
-Calls are counted, of Python's functions and of C's, and no time is measured.
-"""
+"""What reading a text costs: in proportion to its length, whatever is wrong with it."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support.calls import counted_calls
 from upstartd.conf.model import JobConfig
 from upstartd.conf.parser import parse
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from upstartd.conf.parser import Parsed
 
 LENGTH = 20_000
@@ -24,19 +19,10 @@ LENGTH = 20_000
 def read(text: str) -> tuple[Parsed, int]:
     """What a text means, and the number of calls that it takes to find out."""
     parse("start on a", "job.conf")  # which makes the grammar
-    calls = 0
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal calls
-        calls += event.endswith("call")
-
-    sys.setprofile(count)
-    try:
+    with counted_calls() as calls:
         # A base of its own is not looked up among the texts that have been read before.
         parsed = parse(text, "job.conf", JobConfig())
-    finally:
-        sys.setprofile(None)
-    return parsed, calls
+    return parsed, calls.count
 
 
 @pytest.mark.parametrize("text", [

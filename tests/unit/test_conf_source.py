@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.calls import counted_calls
 from upstartd.conf.disk import Content, Kind
 from upstartd.conf.source import JobSources
 from upstartd.log import Priority
@@ -340,6 +341,18 @@ def test_what_cannot_be_listed_is_reported_and_keeps_its_jobs() -> None:
     assert made.load() == ["sub/y", "x"]
     assert made.descriptions("sub/y") == ["over"]
     assert made.said["sub/y"].definitions != definition
+
+
+def test_what_many_directories_hide_is_not_looked_for_in_each() -> None:
+    costs = []
+    for count in (50, 100):
+        made = described({f"/c/{number}/x.conf": "x" for number in range(count)}, "/c")
+        made.tree.unlisted |= {f"/c/{number}": OSError(errno.EACCES, "Permission denied") for number in range(count)}
+        with counted_calls() as calls:
+            assert made.load() == []
+        assert made.sources.jobs() == {f"{number}/x" for number in range(count)}
+        costs.append(calls.count)
+    assert costs[1] < 2.2 * costs[0]
 
 
 def test_a_job_directory_that_is_a_file_is_reported() -> None:

@@ -9,12 +9,14 @@ import contextlib
 import errno
 import os
 import select
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import inotify_simple  # type: ignore[import-untyped]  # it comes without annotations
 import pytest
 
+from support.calls import counted_calls
 from upstartd.conf.disk import Disk, Kind
 from upstartd.conf.source import JobSources
 from upstartd.conf.watch import INTERVAL, JobWatch
@@ -332,6 +334,41 @@ def test_the_name_of_a_directory_decides_whether_it_counts(watched: Watched, con
     assert scene.changes() == ["-git/x"]
     (conf / "git.bak" / "x.conf").write_text("task\n")
     assert scene.changes() == []
+
+
+def test_a_removed_tree_of_many_directories_costs_in_proportion(watched: Watched, conf: Path) -> None:
+    costs = []
+    for count in (50, 100):
+        scene = watched(conf)
+        for number in range(count):
+            (conf / f"a{number % 3}" / f"b{number}").mkdir(parents=True)
+            (conf / f"a{number % 3}" / f"b{number}" / "x.conf").write_text("task\n")
+            (conf / f"a{number % 3}" / f"b{number}" / "x.override").write_text("manual\n")
+        scene.load()
+        for number in range(3):
+            shutil.rmtree(conf / f"a{number}")
+        with counted_calls() as calls:
+            assert len(scene.changes()) >= count
+        assert not any(files.definitions for files in scene.said.values())
+        costs.append(calls.count)
+    assert costs[1] < 2.2 * costs[0]
+
+
+def test_directories_that_move_away_one_by_one_cost_in_proportion(
+        watched: Watched, conf: Path, elsewhere: Path) -> None:
+    costs = []
+    for count in (50, 100):
+        scene = watched(conf)
+        for number in range(count):
+            (conf / f"{count}-{number}" / "deep").mkdir(parents=True)
+            (conf / f"{count}-{number}" / "deep" / "x.conf").write_text("task\n")
+        scene.load()
+        for number in range(count):
+            (conf / f"{count}-{number}").rename(elsewhere / f"{count}-{number}")
+        with counted_calls() as calls:
+            assert scene.changes() == [f"-{count}-{number}/deep/x" for number in range(count)]
+        costs.append(calls.count)
+    assert costs[1] < 2.2 * costs[0]
 
 
 def test_a_deleted_tree_goes_file_by_file(watched: Watched, conf: Path) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from upstartd.conf.disk import Content, Disk, Kind
 from upstartd.conf.model import Definition, JobConfig, JobFiles
 from upstartd.conf.parser import EMPTY, parse
+from upstartd.conf.paths import Paths
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
@@ -93,12 +94,23 @@ class _File:
 
 @dataclass(slots=True, eq=False)
 class _Directory:
-    """A job directory. Files are known by the names of their jobs."""
+    """A job directory. Files are known by the names of their jobs; `names` has them all."""
 
     path: str
     there: bool = False
     confs: dict[str, _File] = field(default_factory=dict)
     overrides: dict[str, _File] = field(default_factory=dict)
+    names: Paths = field(default_factory=Paths)
+
+    def put(self, files: dict[str, _File], name: str, file: _File | None) -> _File | None:
+        """Have this file for a job among `files`, the confs or the overrides, or none; gives the one there was."""
+        before = files.pop(name, None) if file is None else files.get(name)
+        if file is not None:
+            files[name] = file
+            self.names.add(name)
+        elif name not in self.confs and name not in self.overrides:
+            self.names.discard(name)
+        return before
 
 
 @dataclass(slots=True)
@@ -112,11 +124,15 @@ class _Listing:
     confs: list[str] = field(default_factory=list)
     overrides: list[str] = field(default_factory=list)
     directories: set[str] = field(default_factory=set)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
 
     def knows(self, name: str) -> bool:
         """Whether a job that is not in the listing is really not there."""
-        return not any(name.startswith(join(relative, "") if relative else "") for relative in self.unreadable)
+        while name and self.unreadable:
+            name = name.rpartition("/")[0]
+            if name in self.unreadable:
+                return False
+        return True
 
 
 class JobSources:
@@ -177,9 +193,11 @@ class JobSources:
         found = set(listing.confs)
         lost = {name: file for name, file in directory.confs.items() if name not in found and listing.knows(name)}
         overrides = self._overrides(directory, listing, same)
-        overridden |= {name for name in directory.overrides.keys() | overrides.keys()
-                       if directory.overrides.get(name) is not overrides.get(name)}
-        directory.overrides = overrides
+        changed = [name for name in directory.overrides | overrides
+                   if directory.overrides.get(name) is not overrides.get(name)]
+        for name in changed:
+            directory.put(directory.overrides, name, overrides.get(name))
+        overridden.update(changed)
         for name in listing.confs:
             known = directory.confs.get(name)
             if known is None or name in overridden or (known.number <= since and not same(known)):
@@ -215,9 +233,8 @@ class JobSources:
         if (name := _job_of(relative, _CONF)) is not None:
             yield self._read(directory, name)
         elif (name := _job_of(relative, _OVERRIDE)) is not None:
-            before, now = directory.overrides.pop(name, None), self._override(directory, name)
-            if now is not None:
-                directory.overrides[name] = now
+            now = self._override(directory, name)
+            before = directory.put(directory.overrides, name, now)
             if before is not None or now is not None:
                 yield from self._read_overridden(directory, name)
 
@@ -227,7 +244,8 @@ class JobSources:
         if (name := _job_of(relative, _CONF)) in directory.confs:
             yield self._forget(directory, name)
         elif (name := _job_of(relative, _OVERRIDE)) in directory.overrides:
-            self._report(Priority.INFO, f"Handling deletion of {directory.overrides.pop(name).path}")
+            self._report(Priority.INFO, f"Handling deletion of {directory.overrides[name].path}")
+            directory.put(directory.overrides, name, None)
             yield from self._read_overridden(directory, name)
 
     def directory_came(self, root: str, relative: str) -> Iterator[JobFiles]:
@@ -236,7 +254,8 @@ class JobSources:
             return
         directory = self._directories[root]
         listing = self._list(directory, relative)
-        directory.overrides |= self._overrides(directory, listing, lambda _: False)
+        for name, override in self._overrides(directory, listing, lambda _: False).items():
+            directory.put(directory.overrides, name, override)
         for name in listing.confs:
             yield self._read(directory, name)
         for name in listing.overrides:
@@ -246,12 +265,11 @@ class JobSources:
         """The directory there has been deleted, or moved away: its jobs go one by one."""
         self.watcher.unwatch(root, relative)
         directory = self._directories[root]
-        below = join(relative, "")
-        overrides = [name for name in directory.overrides if name.startswith(below)]
-        for name in overrides:
-            del directory.overrides[name]
-        for name in [name for name in directory.confs if name.startswith(below)]:
-            yield self._forget(directory, name)
+        names = directory.names.below(relative)
+        overrides = [name for name in names if directory.put(directory.overrides, name, None) is not None]
+        for name in names:
+            if name in directory.confs:
+                yield self._forget(directory, name)
         for name in overrides:
             yield from self._read_overridden(directory, name)
 
@@ -299,7 +317,7 @@ class JobSources:
             config = self._parse(file, content)
             if config is not None:
                 file.definition = Definition(name, self._with_override(directory, name, config), file.path)
-        directory.confs[name] = file
+        directory.put(directory.confs, name, file)
         return self._job(name)
 
     def _with_override(self, directory: _Directory, name: str, config: JobConfig) -> JobConfig:
@@ -338,7 +356,7 @@ class JobSources:
 
     def _forget(self, directory: _Directory, name: str) -> JobFiles:
         """A job's file is gone."""
-        file = directory.confs.pop(name, None)
+        file = directory.put(directory.confs, name, None)
         if file is not None:
             self._report(Priority.INFO, f"Handling deletion of {file.path}")
         return self._job(name)
@@ -410,7 +428,7 @@ class JobSources:
         except OSError as error:
             there = not isinstance(error, (FileNotFoundError, NotADirectoryError))
             if there:
-                listing.unreadable.append(relative)
+                listing.unreadable.add(relative)
             if not isinstance(error, FileNotFoundError):
                 self._report(Priority.ERROR, f"{path}: Error while loading configuration directory: {error.strerror}")
         if not relative:

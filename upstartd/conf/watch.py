@@ -7,7 +7,7 @@ for what a change means. Source: configuration specification, sections 7 and 8; 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from os.path import join
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,11 +15,11 @@ import inotify_simple  # type: ignore[import-untyped]  # it comes without annota
 from inotify_simple import flags
 
 from upstartd import inotify
+from upstartd.conf.paths import Paths
 from upstartd.log import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
-    from collections.abc import Set as AbstractSet
 
     from upstartd.conf.model import JobFiles
     from upstartd.conf.source import JobSources
@@ -53,6 +53,8 @@ class JobWatch:
         self._places: dict[int, list[_Place]] = {}
         self._descriptors: dict[_Place, int] = {}
         self._unwatched: set[_Place] = set()
+        # The places that have a descriptor or are unwatched, for each job directory.
+        self._known: defaultdict[str, Paths] = defaultdict(Paths)
         # Directories listed since drain() began: what the queue has to say of their files may be known already.
         self._read: set[_Place] = set()
         try:
@@ -118,7 +120,9 @@ class JobWatch:
             if not self._unwatched:
                 self._give_up(_path(place), error)
             self._unwatched.add(place)
+            self._known[root].add(relative)
             return
+        self._known[root].add(relative)
         self._unwatched.discard(place)
         self._read.add(place)
         if self._descriptors.get(place) != descriptor:
@@ -128,18 +132,16 @@ class JobWatch:
 
     def unwatch(self, root: str, relative: str) -> None:
         """Forget a directory and all below it."""
-        below = join(relative, "") if relative else ""
-        self._forget([place for place in self._known() if place[0] == root and (place[1] + "/").startswith(below)])
+        self._forget(root, (relative, *self._known[root].below(relative)))
 
     def keep(self, root: str, relatives: Collection[str]) -> None:
         """Forget all but these directories of a job directory."""
-        self._forget([place for place in self._known() if place[0] == root and place[1] not in relatives])
+        self._forget(root, [path for path in ("", *self._known[root].below("")) if path not in relatives])
 
-    def _known(self) -> AbstractSet[_Place]:
-        return self._descriptors.keys() | self._unwatched
-
-    def _forget(self, places: Iterable[_Place]) -> None:
-        for place in places:
+    def _forget(self, root: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            place = root, path
+            self._known[root].discard(path)
             self._release(place)
             self._unwatched.discard(place)
             self._read.discard(place)
