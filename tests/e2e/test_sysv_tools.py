@@ -176,6 +176,9 @@ def test_as_process_1_a_shutdown_brings_the_machine_down_in_order(tmp_path: Path
     with Machine(tmp_path, "container", jobs={"web": web}) as machine:
         machine.boot()
         machine.wait_for_job("web", "start/running")
-        assert machine.run(tool(command[0]), *command[1:]) == ""
+        done = machine.try_run(tool(command[0]), *command[1:])
+        # The machine may be down before its command has come to its own end.
+        assert done.returncode in (0, -signal.SIGTERM, -signal.SIGKILL)
+        assert done.stdout == ""
         machine.wait()
         assert machine.lines("web") == ["6" if "-r" in command else "0"]
