@@ -143,7 +143,14 @@ def _help() -> str:
                       *(f"  {left:{width}}  {right}" for left, right in rows)])
 
 
-_TEXTS = {"--help": _help, "--version": _version}
+def _trial() -> str:
+    """The same as for --version, from a program that has found all that the daemon is made of (reexecution.py)."""
+    import upstartd.daemon  # noqa: F401
+
+    return _version()
+
+
+_TEXTS = {"--help": _help, "--version": _version, "--trial": _trial}
 
 
 def parse(arguments: Sequence[str], environ: Mapping[str, str], *, uid: int, pid: int) -> Options:

@@ -48,7 +48,7 @@ from upstartd.state import handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     from upstartd.bus.host import Host
     from upstartd.chroot_session import ChrootSession
@@ -93,14 +93,14 @@ async def _run(options: Options, log: Log, program: Program, first: Pid1 | None)
     return await Daemon(options, log, program, first).main()
 
 
-def own_environment() -> dict[str, str]:
-    """What the daemon was given at exec, without what Python adds to it for itself (design, 40)."""
+def own_environment() -> list[bytes]:
+    """What the daemon was given at exec, entry by entry, without what Python adds to it for itself (design, 40)."""
     try:
         with open("/proc/self/environ", "rb") as file:
-            entries = file.read().decode("utf-8", "surrogateescape").split("\0")
+            return file.read().split(b"\0")[:-1]
     except OSError:
-        return dict(os.environ)  # A container without /proc has more to do without than the difference.
-    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+        # A container without /proc has more to do without than the difference.
+        return [name + b"=" + value for name, value in os.environb.items()]
 
 
 class Daemon:
@@ -116,7 +116,11 @@ class Daemon:
         self._program = program
         self._first = first
         self._loop = asyncio.get_running_loop()
-        self._environ = own_environment() | (first.environment() if first is not None else {})
+        self._given = own_environment()
+        entries = (entry.decode("utf-8", "surrogateescape") for entry in self._given)
+        self._environ = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+        if first is not None:
+            self._environ |= first.environment()
         uid, pid = os.geteuid(), os.getpid()
         user = options.mode is Mode.USER
         self.is_pid_1 = pid == 1
@@ -334,6 +338,14 @@ class Daemon:
         if self._first is not None and self._first.way_down is not None:
             return  # It would not be worth it any more, and the new one would not know in which way to end.
         self.log.info("Restarting")
+        try:
+            self._program.try_out(self._given)
+            self._execute_with_state()
+        except (OSError, ValueError) as error:
+            self.log.error(f"Failed to re-execute {self._program.path}: {getattr(error, 'strerror', None) or error}")
+
+    def _execute_with_state(self) -> NoReturn:
+        """Raises OSError, or ValueError for what the system cannot even be given, and all is as it was then."""
         for session in self._sessions.values():
             if session.engine.world.instances:
                 self.log.warn(f"cannot keep jobs of the chroot session {session.root}: their processes run on alone")
@@ -341,24 +353,20 @@ class Daemon:
         text = self._as_json(state)
         if self._options.write_state_file:
             self._write_state_file(text)
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        files = state.descriptors()
-        try:
-            with open(os.memfd_create("state", 0), "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                stream.seek(0)
-                for file in files:
-                    os.set_inheritable(file, True)
-                self._bus.flush()
-                self._kernel.restore_file_limit()
-                self._program.execute(stream.fileno(), self._environ)
-        except OSError as error:
-            self.log.error(f"Failed to re-execute {sys.executable}: {error.strerror}")
-        self._kernel.raise_file_limit()
-        for file in files:
-            os.set_inheritable(file, False)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        with contextlib.ExitStack() as undo:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            undo.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, _SIGNALS)
+            stream = undo.enter_context(open(os.memfd_create("state", 0), "w", encoding="utf-8"))
+            stream.write(text)
+            stream.flush()
+            stream.seek(0)
+            for file in state.descriptors():
+                os.set_inheritable(file, True)
+                undo.callback(os.set_inheritable, file, False)
+            self._bus.flush()
+            self._kernel.restore_file_limit()
+            undo.callback(self._kernel.raise_file_limit)
+            self._program.execute(stream.fileno(), self._given)
 
     def _write_state_file(self, text: str) -> None:
         """Keep a copy of the state, for people."""
@@ -535,7 +543,7 @@ class Daemon:
         return handlers
 
     def _execute_anew(self) -> None:
-        self.log.warn(f"Re-executing {sys.executable}")
+        self.log.warn(f"Re-executing {self._program.path}")
         self.restart()
 
     def _become_subreaper(self) -> bool:

@@ -6,18 +6,24 @@ Not responsible for the state that the next one goes on from (state/handover.py)
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from upstartd.execve import execve
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+_PATIENCE = 10.0  # How long a trial may take, in seconds. The daemon stands still meanwhile.
 
 
 class Program:
     """The program that this process executes. To be made before the process leaves the directory it was started in.
 
-    `state_fd` is the option of that name.
+    `state_fd` is the option of that name; `path` is what messages call the program.
     """
 
     def __init__(self, state_fd: int | None) -> None:
@@ -31,12 +37,37 @@ class Program:
             self._directory = os.getcwd()
         except FileNotFoundError:  # It has been removed: nothing was found by a path relative to it, or ever will be.
             self._directory = "."
+        file = os.path.normpath(os.path.join(self._directory, sys.argv[0]))
+        self.path = file if os.path.exists(file) else sys.executable  # which has no file to read, as with `-c`
 
-    def execute(self, state_fd: int, environ: Mapping[str, str]) -> NoReturn:
-        """Execute the program anew; it reads the state at `state_fd`. Raises OSError, and nothing has changed then."""
+    def try_out(self, environ: Sequence[bytes]) -> None:
+        """See whether the program could be executed with these variables: OSError where not.
+
+        The system's word is not enough: it executes the interpreter, and what is missing after that ends the process,
+        with all that it knows. So a child has to get as far as having all of the daemon's modules.
+        """
+        os.close(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        variables = (entry.partition(b"=") for entry in environ)
+        env = {name: value for name, equals, value in variables if equals}
+        try:
+            with self._where_it_was_started():
+                done = subprocess.run([*self._command, "--trial"], env=env, stdin=subprocess.DEVNULL, check=False,
+                                      capture_output=True, start_new_session=True, timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(errno.ETIMEDOUT, "a trial does not come to an end") from None
+        # A program that was cut off in the middle, to nothing even, need not end with an error.
+        if done.returncode or not done.stdout:
+            said = done.stderr.decode("utf-8", "replace").split("\n")
+            raise OSError(errno.ENOEXEC, next((line for line in reversed(said) if line.strip()), "a trial of it fails"))
+
+    def execute(self, state_fd: int | None, environ: Sequence[bytes]) -> NoReturn:
+        """Execute the program anew with these variables; it reads the state at `state_fd`, if there is any.
+
+        Raises OSError, and nothing has changed then.
+        """
         words = [*self._command, *next_arguments(self._arguments, self._state_fd, state_fd)]
         with self._where_it_was_started():
-            os.execve(sys.executable, words, environ)
+            execve(os.fsencode(sys.executable), map(os.fsencode, words), environ)
 
     def _where_it_was_started(self) -> contextlib.AbstractContextManager[None]:
         """Goes there, where the process has left it: the program's path may be relative, and so may PYTHONPATH."""
@@ -44,7 +75,7 @@ class Program:
         return contextlib.chdir(self._directory) if has_left else contextlib.nullcontext()
 
 
-def next_arguments(arguments: Sequence[str], state_fd: int | None, next_fd: int) -> list[str]:
+def next_arguments(arguments: Sequence[str], state_fd: int | None, next_fd: int | None) -> list[str]:
     """The arguments for the next daemon, from those of this one, which had its state from `state_fd`, if from anywhere.
 
     What is added for the next one takes the place of what was added for this one, and of nothing else.
@@ -57,5 +88,5 @@ def next_arguments(arguments: Sequence[str], state_fd: int | None, next_fd: int)
     return [*options, *_added(next_fd), *arguments[end:]]
 
 
-def _added(state_fd: int) -> list[str]:
-    return ["--restart", "--state-fd", str(state_fd)]
+def _added(state_fd: int | None) -> list[str]:
+    return ["--restart"] if state_fd is None else ["--restart", "--state-fd", str(state_fd)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 from functools import partial
@@ -15,7 +16,7 @@ import pytest
 from jeepney import MessageType
 
 from support.bus_host import MANAGER, ROOT, Client
-from support.daemon import Daemon
+from support.daemon import PROGRAMS, Daemon
 from support.waiting import wait_until
 from upstartd.proc import control_group_trees as trees
 from upstartd.proc.kernel import LinuxKernel
@@ -214,23 +215,93 @@ def test_the_words_of_a_re_execution_that_was_asked_for_by_hand_are_not_taken_fo
         assert daemon.run("status", "web") == before
 
 
+# Executes its arguments with these variables besides its own, whatever they are like.
+WITH_VARIABLES = """
+import os, sys
+from upstartd.execve import execve
+own = [name + b"=" + value for name, value in os.environb.items()]
+words = [os.fsencode(word) for word in sys.argv[2:]]
+execve(words[0], words, own + [*eval(sys.argv[1])])
+"""
+
+
+def given(entries: str) -> tuple[str, ...]:
+    """`entries` is an expression, as one that is long might be no argument any more."""
+    return (sys.executable, "-c", WITH_VARIABLES, entries)
+
+
+def assert_it_goes_on_as_it_was(daemon: Daemon, pid: int) -> None:
+    """That of a daemon with the job `web`, which is respawned, whose main process is `pid`."""
+    blocked = next(line for line in Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines()
+                   if line.startswith("SigBlk"))
+    assert int(blocked.split()[1], 16) == 0
+    files, most = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+    assert files == most
+    os.kill(pid, signal.SIGKILL)
+    pid = wait_until(partial(new_main, daemon, pid), "the respawned process")
+    assert set(os.listdir(f"/proc/{pid}/fd")) == {"0", "1", "2"}
+
+
+def restart_in_vain(daemon: Daemon) -> None:
+    with connect(daemon) as client:
+        client.send(ROOT, MANAGER, "Restart")  # is never answered, but what comes next is
+        client.manager("GetAllJobs")
+
+
 def test_where_it_cannot_be_executed_anew_the_daemon_goes_on_as_it_was(tmp_path: Path) -> None:
     # execve(2) takes at least 128 KiB, and a quarter of what the stack may be.
-    large = {f"LARGE_{number}": "x" * 100_000 for number in range(2)}
-    with Daemon(tmp_path, "--user", environ=large) as daemon:
+    large = "[b'LARGE=' + b'x' * 100_000] * 2"  # of which a trial has one
+    with Daemon(tmp_path, "--user", through=given(large)) as daemon:
         daemon.write_job("web", "respawn\nexec sleep 1000\n")
         pid = pid_of(daemon.run("start", "web"))
         stack = resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK)
         resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK, (512 * 1024, stack[1]))
-        with connect(daemon) as client:
-            client.send(ROOT, MANAGER, "Restart")  # is never answered, but what comes next is
-            client.manager("GetAllJobs")
+        restart_in_vain(daemon)
         resource.prlimit(daemon.process.pid, resource.RLIMIT_STACK, stack)
-        assert f"init: Failed to re-execute {sys.executable}: Argument list too long\n" in daemon.log()
-        os.kill(pid, signal.SIGKILL)
-        pid = wait_until(partial(new_main, daemon, pid), "the respawned process")
+        assert f"init: Failed to re-execute {PROGRAMS}/upstartd: Argument list too long\n" in daemon.log()
+        assert_it_goes_on_as_it_was(daemon, pid)
+        before = daemon.run("status", "web")
         restart(daemon)
-        assert daemon.run("status", "web") == f"web start/running, process {pid}\n"
+        assert daemon.run("status", "web") == before
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    (None, "No such file or directory"),
+    ("", "a trial of it fails"),
+    ("import upstartd.of_the_next_version\n", "ModuleNotFoundError: No module named 'upstartd.of_the_next_version'"),
+])
+def test_a_program_that_has_gone_or_is_half_installed_is_not_executed(
+    tmp_path: Path, text: str | None, reason: str
+) -> None:
+    program = tmp_path / "upstartd"
+    shutil.copy(PROGRAMS / "upstartd", program)
+    instead = ("sh", "-c", f'shift; exec {program} "$@"', "sh")
+    with Daemon(tmp_path, "--user", "--verbose", through=instead) as daemon:
+        daemon.write_job("web", "respawn\nexec sleep 1000\n")
+        pid = pid_of(daemon.run("start", "web"))
+        program.unlink()
+        if text is not None:
+            program.write_text(text)
+        restart_in_vain(daemon)
+        assert f"init: Failed to re-execute {program}: {reason}\n" in daemon.log()
+        assert_it_goes_on_as_it_was(daemon, pid)
+        before = daemon.run("status", "web")
+        shutil.copy(PROGRAMS / "upstartd", program)
+        restart(daemon)
+        assert daemon.run("status", "web") == before
+
+
+def test_every_variable_that_it_was_given_is_handed_on_whatever_it_is_like(tmp_path: Path) -> None:
+    odd = (b"=x", b"NO EQUALS", b"TWICE=1", b"TWICE=2", b"BYTES=\xff\xc3\xb6", b"", b"\xc3\xb6=\xe2\x82\xac")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with Daemon(tmp_path, "--user", environ=ascii_only, through=given(repr(odd))) as daemon:
+        daemon.write_job("web", "exec sleep 1000\n")
+        environ = Path(f"/proc/{daemon.process.pid}/environ").read_bytes()
+        assert environ.endswith(b"\0".join(odd) + b"\0")
+        before = daemon.run("start", "web")
+        restart(daemon)
+        assert daemon.run("status", "web") == before
+        assert Path(f"/proc/{daemon.process.pid}/environ").read_bytes() == environ
 
 
 def test_the_state_has_the_keys_that_readers_know(daemon: Daemon) -> None:

@@ -21,7 +21,7 @@ count = int(os.environ.get("COUNT", 0))
 program = Program(100 + count if count else None)
 if count < 3:
     os.chdir("/")
-    program.execute(101 + count, {{"PATH": "/nowhere", "COUNT": str(count + 1)}})
+    program.execute(101 + count, [b"PATH=/nowhere", b"COUNT=%d" % (count + 1)])
 print(os.getcwd(), sys.prefix, *sys.argv[1:])
 """
 
@@ -58,8 +58,69 @@ def test_where_it_cannot_be_executed_the_process_stays_where_it_is(
     monkeypatch.chdir("/")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "removed"))
     with pytest.raises(FileNotFoundError):
-        program.execute(7, {})
+        program.execute(7, [])
     assert os.getcwd() == "/"
+
+
+@pytest.mark.parametrize("command", [("./again",), ("python", "again"), ("python", "-m", "again")])
+def test_the_program_is_called_by_its_whole_path_and_not_by_that_of_its_interpreter(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    name = "again.py" if "-m" in command else "again"
+    (tmp_path / name).write_text(f"#!{sys.executable}\nfrom upstartd.reexecution import Program\n"
+                                 "print(Program(None).path)\n")
+    (tmp_path / name).chmod(0o755)
+    environ = {"PATH": f"{Path(sys.executable).parent}"}
+    assert subprocess.check_output([*command, "-v"], cwd=tmp_path, env=environ, text=True) == f"{tmp_path / name}\n"
+
+
+def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Program:
+    """A program with this text, started in tmp_path, where it has gone away from."""
+    file = tmp_path / "program"
+    file.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["program", "-v"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-B", "program", "-v"])
+    program = Program(None)
+    monkeypatch.chdir("/")
+    return program
+
+
+def test_a_trial_is_the_same_program_in_the_same_directory_with_the_same_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = trial(tmp_path, monkeypatch, """if True:
+        import os, sys
+        environ = open("/proc/self/environ", "rb").read()
+        print(os.getcwd(), sys.argv, sys.dont_write_bytecode, environ, file=open("out", "w"))
+        print("here")
+    """)
+    program.try_out([b"A=x=y", b"=z", b"NO EQUALS"])
+    assert (tmp_path / "out").read_text() == f"{tmp_path} ['program', '--trial'] True b'A=x=y\\x00=z\\x00'\n"
+    assert os.getcwd() == "/"
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("import sys; sys.exit('no\\nway\\n\\n')", "way"), ("import sys; sys.exit(3)", "a trial of it fails"),
+    ("", "a trial of it fails"), ("import os; os.kill(os.getpid(), 9)", "a trial of it fails"),
+])
+def test_a_trial_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str) -> None:
+    with pytest.raises(OSError, match=reason) as refused:
+        trial(tmp_path, monkeypatch, text).try_out([])
+    assert refused.value.strerror == reason
+
+
+def test_a_trial_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upstartd.reexecution._PATIENCE", 0.01)
+    with pytest.raises(TimeoutError, match="a trial does not come to an end"):
+        trial(tmp_path, monkeypatch, "import signal; signal.pause()").try_out([])
+
+
+def test_a_program_that_cannot_be_read_is_not_even_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = trial(tmp_path, monkeypatch, "print('here')")
+    (tmp_path / "program").unlink()
+    with pytest.raises(FileNotFoundError):
+        program.try_out([])
 
 
 def test_where_its_directory_is_gone_nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +131,7 @@ def test_where_its_directory_is_gone_nothing_is_executed(tmp_path: Path, monkeyp
     monkeypatch.chdir("/")
     directory.rmdir()
     with pytest.raises(OSError, match=str(directory)) as refused:
-        program.execute(7, {})
+        program.execute(7, [])
     assert refused.value.errno == errno.ENOENT
 
 
@@ -91,3 +152,7 @@ def test_what_is_added_takes_the_place_of_what_was_added_before_and_of_nothing_e
     arguments: list[str], state_fd: int | None, following: list[str]
 ) -> None:
     assert next_arguments(arguments, state_fd, 7) == following
+
+
+def test_without_a_state_the_next_one_is_told_only_that_it_is_the_next_one() -> None:
+    assert next_arguments(["-v", "--restart", "--state-fd", "5"], 5, None) == ["-v", "--restart"]
