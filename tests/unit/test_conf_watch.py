@@ -142,6 +142,16 @@ def test_opening_for_writing_is_a_change_and_attributes_and_links_are_none(watch
     assert scene.load() == ["+hard", "+soft", "+x"]
 
 
+def test_the_job_of_a_link_that_was_made_meanwhile_goes_with_the_link(
+        watched: Watched, conf: Path, elsewhere: Path) -> None:
+    scene = watched(conf)
+    (elsewhere / "x.conf").write_text("task\n")
+    (conf / "x.conf").symlink_to(elsewhere / "x.conf")
+    assert scene.load() == ["+x"]
+    (conf / "x.conf").unlink()
+    assert scene.changes() == ["-x"]
+
+
 def test_both_names_of_a_renamed_file_count(watched: Watched, conf: Path, elsewhere: Path) -> None:
     (conf / "a.conf").write_text("description first\n")
     (elsewhere / "new").write_text("description replaced\n")
