@@ -28,7 +28,7 @@ from upstartd.cli import Mode
 from upstartd.conf.model import JobFiles
 from upstartd.conf.parse_cache import ParseCache
 from upstartd.conf.reader import JobReader
-from upstartd.descriptors import fill_standard
+from upstartd.descriptors import fill_standard, memory_file
 from upstartd.engine import effects, inputs, snapshot
 from upstartd.engine.core import Engine
 from upstartd.engine.ending import Phase
@@ -279,9 +279,11 @@ class Daemon:
 
     def _end(self, effect: effects.EndDaemon) -> None:
         """Some engine is at its end: with the last of them the daemon is."""
-        engines = [self.engine, *(session.engine for session in self._sessions.values())]
-        if not self._ended.done() and all(engine.ending.phase is Phase.OVER for engine in engines):
+        if not self._ended.done() and all(engine.ending.phase is Phase.OVER for engine in self._engines()):
             self._ended.set_result(effect.status)
+
+    def _engines(self) -> list[Engine]:
+        return [self.engine, *(session.engine for session in self._sessions.values())]
 
     # -- what method calls ask for (bus/host.py) -----------------------------------------------------------
 
@@ -340,33 +342,47 @@ class Daemon:
         self.log.info("Restarting")
         try:
             self._program.try_out(self._given)
-            self._execute_with_state()
+            self._execute_anew()
         except (OSError, ValueError) as error:
             self.log.error(f"Failed to re-execute {self._program.path}: {getattr(error, 'strerror', None) or error}")
 
-    def _execute_with_state(self) -> NoReturn:
+    def _execute_anew(self) -> NoReturn:
         """Raises OSError, or ValueError for what the system cannot even be given, and all is as it was then."""
+        self.log.info("Performing stateful re-exec")
         for session in self._sessions.values():
             if session.engine.world.instances:
                 self.log.warn(f"cannot keep jobs of the chroot session {session.root}: their processes run on alone")
-        state = self._state()
-        text = self._as_json(state)
-        if self._options.write_state_file:
-            self._write_state_file(text)
+        for engine in self._engines():
+            for _ in range(snapshot.waiting_callers(engine)):
+                self.log.warn("D-Bus blocked objects not being serialised yet")
         with contextlib.ExitStack() as undo:
             signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
             undo.callback(signal.pthread_sigmask, signal.SIG_UNBLOCK, _SIGNALS)
-            stream = undo.enter_context(open(os.memfd_create("state", 0), "w", encoding="utf-8"))
-            stream.write(text)
-            stream.flush()
-            stream.seek(0)
-            for file in state.descriptors():
-                os.set_inheritable(file, True)
-                undo.callback(os.set_inheritable, file, False)
+            state_fd = self._pass_state_on(undo)
             self._bus.flush()
             self._kernel.restore_file_limit()
             undo.callback(self._kernel.raise_file_limit)
-            self._program.execute(stream.fileno(), self._given)
+            self._program.execute(state_fd, self._given)
+
+    def _pass_state_on(self, undo: contextlib.ExitStack) -> int | None:
+        """A file with the state, open as all that the state is about, until it is undone; None: it cannot be had."""
+        try:
+            state = self._state()
+            text = self._as_json(state)
+        except Exception:
+            # Better a daemon without its jobs than none that can be updated.
+            self.log.error("Failed to generate serialisation data - reverting to stateless re-exec")
+            self._report_bug(None)
+            return None
+        if self._options.write_state_file:
+            self._write_state_file(text)
+        self.log.info(f"Passing state from PID {os.getpid()} to parent")
+        state_fd = memory_file("state", text.encode())
+        undo.callback(os.close, state_fd)
+        for file in (state_fd, *state.descriptors()):
+            os.set_inheritable(file, True)
+            undo.callback(os.set_inheritable, file, False)
+        return state_fd
 
     def _write_state_file(self, text: str) -> None:
         """Keep a copy of the state, for people."""
@@ -405,6 +421,7 @@ class Daemon:
         self._logs.put_state(state.logs)
         for effect in engine.resume():
             self.perform[type(effect)](effect)
+        self.log.info("Stateful re-exec completed")
         return state.bus_address
 
     # -- chroot sessions ------------------------------------------------------------------------------------
@@ -510,7 +527,7 @@ class Daemon:
             case Mode.USER:
                 handlers[signal.SIGTERM] = lambda: self.submit(inputs.EndSession("shutdown"))
             case Mode.SESSION:
-                handlers[signal.SIGTERM] = self._execute_anew
+                handlers[signal.SIGTERM] = self._restart_by_signal
             case Mode.SYSTEM if self._first is not None:
                 handlers |= self._signals_of_process_1(self._first)
             case Mode.SYSTEM:
@@ -535,14 +552,14 @@ class Daemon:
             return go
 
         handlers = {number: go_down(way) for number, way in pid1.WAYS_DOWN.items()}
-        handlers[signal.SIGTERM] = self._execute_anew if first.container is None else go_down(pid1.CONTAINER_S_END)
+        handlers[signal.SIGTERM] = self._restart_by_signal if first.container is None else go_down(pid1.CONTAINER_S_END)
         handlers[signal.SIGINT] = emit("control-alt-delete")
         handlers[signal.SIGPWR] = emit("power-status-changed")
         if first.has_keyboard:
             handlers[signal.SIGWINCH] = emit("keyboard-request")
         return handlers
 
-    def _execute_anew(self) -> None:
+    def _restart_by_signal(self) -> None:
         self.log.warn(f"Re-executing {self._program.path}")
         self.restart()
 

@@ -25,6 +25,19 @@ def move_up(fd: int) -> int:
         os.close(fd)
 
 
+def memory_file(name: str, data: bytes) -> int:
+    """A file in memory to read `data` from (memfd_create(2)), as move_up() makes them. Raises OSError."""
+    fd = move_up(os.memfd_create(name))
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def fill_standard(machine: Machine) -> None:
     """Have /dev/null for each standard descriptor that is not open: no other file may get its number. OSError."""
     missing = [number for number in STANDARD if not machine.is_open(number)]

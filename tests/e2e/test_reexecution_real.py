@@ -30,6 +30,9 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         yield one
 
 
+BLOCKED = "init: D-Bus blocked objects not being serialised yet"
+
+
 def connect(daemon: Daemon) -> Client:
     return Client.on_socket(daemon.environ["UPSTART_SESSION"].partition("abstract=")[2])
 
@@ -91,6 +94,43 @@ def test_the_control_group_of_a_job_goes_with_its_process_all_the_same(daemon: D
     assert Path(group, "cgroup.procs").read_text() == f"{pid}\n"
     daemon.run("stop", "web")
     wait_until(lambda: not group.exists(), "the group to go")
+
+
+def test_what_is_done_is_told_step_by_step(daemon: Daemon) -> None:
+    restart(daemon)
+    told = daemon.log().splitlines()
+    first = told.index("Restarting")
+    assert told[first : first + 4] == [
+        "Restarting", "Performing stateful re-exec", f"Passing state from PID {daemon.process.pid} to parent",
+        "Stateful re-exec completed",
+    ]  # fmt: skip
+
+
+WITHOUT_A_STATE = """
+import sys
+from upstartd.cli import main
+from upstartd.engine import snapshot
+
+def fail(engine):
+    raise RuntimeError("on purpose")
+
+snapshot.take = fail
+del sys.argv[1]
+sys.exit(main())
+"""
+
+
+def test_a_state_that_cannot_be_had_leaves_the_jobs_to_themselves(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user", through=(sys.executable, "-c", WITHOUT_A_STATE)) as daemon:
+        daemon.write_job("web", "exec sleep 1000\n")
+        pid = pid_of(daemon.run("start", "web"))
+        restart(daemon)
+        assert daemon.run("status", "web") == "web stop/waiting\n"
+        told = daemon.log().splitlines()
+        assert told[0] == "init: Failed to generate serialisation data - reverting to stateless re-exec"
+        assert "RuntimeError: on purpose" in told
+        assert told[-1] == "init: Stateful re-exec supported but stateless re-exec requested"
+        os.kill(pid, signal.SIGKILL)  # It runs on.
 
 
 def test_a_process_that_ends_later_is_respawned_in_its_old_window(daemon: Daemon) -> None:
@@ -159,6 +199,7 @@ def test_what_waiting_callers_asked_for_goes_on_though_they_are_cut_off(daemon: 
         wait_until(lambda: "start/running" in daemon.run("status", "slow"), "the task")
         restart(daemon)
         assert_cut_off(waiting)
+    assert daemon.log().splitlines().count(BLOCKED) == 1
     go.touch()
     wait_until(lambda: "start/running" in daemon.run("status", "after"), "the job that waits for the task")
 

@@ -187,3 +187,12 @@ def test_a_state_that_contradicts_itself_is_refused(path: tuple[Any, ...], value
     state = decode(EngineState, replaced(as_json(busy_stage()), path, value))
     with pytest.raises(SnapshotError):
         snapshot.put(state, Engine(World({}, {})))
+
+
+def test_the_callers_that_no_state_can_have_are_counted() -> None:
+    stage = busy_stage()
+    assert snapshot.waiting_callers(stage.engine) == 2  # of the call, and of the event that the condition holds
+    stage.emit("nobody-waits-for-this")
+    assert snapshot.waiting_callers(stage.engine) == 2
+    stage.stop("web", wait=False)  # The start has failed by that.
+    assert snapshot.waiting_callers(stage.engine) == 1

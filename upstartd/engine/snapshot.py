@@ -133,6 +133,13 @@ def take(engine: Engine) -> EngineState:
     )
 
 
+def waiting_callers(engine: Engine) -> int:
+    """How many callers wait for an answer, which no state can have."""
+    world = engine.world
+    waiting = sum(len(instance.waiting) for instance in world.instances.values())
+    return waiting + sum(event.caller is not None for event in world.queue.events.values())
+
+
 def _strings(variables: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{name}={value}" for name, value in variables.items())
 

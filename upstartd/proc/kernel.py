@@ -21,7 +21,7 @@ import termios
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from upstartd.descriptors import move_up
+from upstartd.descriptors import memory_file, move_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -404,7 +404,7 @@ class LinuxKernel:
                     # More than the user may have in pipes. A file in memory reads the same, of any length.
                     os.close(reading)
                     reading = -1
-                    return _memory_file(text)
+                    return memory_file("script", text)
             # A pipe that has room for all of it takes it at once.
             os.write(writing, text)
             return reading
@@ -702,16 +702,3 @@ class LinuxKernel:
 def _as_entries(env: Mapping[bytes, bytes]) -> list[bytes]:
     """An environment as a process gets it."""
     return [name + b"=" + value for name, value in env.items()]
-
-
-def _memory_file(text: bytes) -> int:
-    """A file in memory that holds `text` (memfd_create(2))."""
-    fd = move_up(os.memfd_create("script"))
-    try:
-        with open(fd, "wb", closefd=False) as file:
-            file.write(text)
-        os.lseek(fd, 0, os.SEEK_SET)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
