@@ -67,7 +67,7 @@ class Lesson:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self.jobs = place / ".init"
+        self.jobs = place / ".config" / "upstart"  # which the daemon makes
         self.port = free_port()
         self.environ = {
             "PATH": f"{PROGRAMS}:{os.environ.get('PATH', os.defpath)}",
@@ -86,7 +86,7 @@ class Lesson:
     def show(self, name: str) -> None:
         """Copy a job file to its directory and show it."""
         copy_job(name, self.jobs, self.place, self.port)
-        self.type(f"cat .init/{name}.conf")
+        self.type(f"cat .config/upstart/{name}.conf")
 
     def type(self, command: str, *, status: int = 0, terminal: bool = False) -> None:
         """Print a command like a shell's prompt and run it, as if in a terminal where that is said.
@@ -121,8 +121,7 @@ class Lesson:
 
     def start_daemon(self) -> None:
         """Start the daemon."""
-        for directory in (self.jobs, self.place / "run"):
-            directory.mkdir(mode=0o700)
+        (self.place / "run").mkdir(mode=0o700)
         print("$ upstartd --user > upstartd.log 2>&1 &", flush=True)
         with (self.place / "upstartd.log").open("wb") as log:
             # In a session of its own: Ctrl-C in the terminal is not meant for it.
@@ -164,7 +163,7 @@ class Lesson:
         """A job that writes a line."""
         self.say("A first job: it writes a line into a file whenever the machine enters a runlevel for users.")
         self.show("testjob")
-        self.type("init-checkconf .init/testjob.conf")
+        self.type("init-checkconf .config/upstart/testjob.conf")
         self.say("It can be started by hand,")
         self.type("service --user testjob start")
         self.wait_for_lines("testjob.log", 1)
@@ -180,7 +179,7 @@ class Lesson:
         if not shutil.which("node"):
             self.say("node.js is not installed here, so Python's own web server stands in for it.")
         self.show("nodetest")
-        self.type("init-checkconf .init/nodetest.conf")
+        self.type("init-checkconf .config/upstart/nodetest.conf")
         self.type("service --user nodetest start")
         fetch = f"python3 fetch.py http://127.0.0.1:{self.port}/"
         self.type(fetch)
@@ -196,7 +195,7 @@ class Lesson:
         """A job file that is wrong."""
         self.say("A mistake in a job file: init-checkconf and the daemon's log name the line, and so does `start'.")
         self.show("broken")
-        self.type("init-checkconf .init/broken.conf", status=1)
+        self.type("init-checkconf .config/upstart/broken.conf", status=1)
         self.type("start broken", status=1, terminal=True)
         self.type("cat upstartd.log")
 
@@ -212,7 +211,8 @@ class Lesson:
 
     def leave_to_user(self) -> None:
         """Give the user a shell that talks to the daemon, until that shell ends."""
-        self.say("Now it is yours: job files go into ~/.init, `initctl help' lists the commands, `exit' ends all this.")
+        self.say("Now it is yours: job files go into ~/.config/upstart, `initctl help' lists the commands, `exit' ends "
+                 "all this.")
         with subprocess.Popen([os.environ.get("SHELL", "/bin/sh"), "-i"], cwd=self.place, env=self.environ) as shell:
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the shell's, not ours
             shell.wait()

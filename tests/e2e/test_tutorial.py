@@ -110,18 +110,18 @@ def test_a_mistake_is_named_by_init_checkconf_by_the_log_and_in_a_terminal_by_st
 
 
 def test_a_job_in_the_user_s_own_directory_runs_and_the_log_follows_it(tmp_path: Path) -> None:
-    own = tmp_path / "home" / ".init"
-    own.mkdir(parents=True)
-    copy_job("hello", own, tmp_path, free_port())
     with Daemon(tmp_path, "--user", "--no-startup-event", confdir=False) as daemon:
+        # The directory is the daemon's to make: it was not there when that started, and is watched all the same.
+        copy_job("hello", tmp_path / "config" / "upstart", tmp_path, free_port())
+        log = tmp_path / "home" / "hello.log"
         assert daemon.run("initctl", "list") == "hello stop/waiting\n"
         daemon.run("initctl", "emit", "greet", "WHO=you")
-        assert lines(tmp_path / "hello.log") == ["hello, you"]
+        assert lines(log) == ["hello, you"]
         assert "hello state changed" not in daemon.log()
 
         daemon.run("initctl", "log-priority", "debug")
         daemon.run("initctl", "emit", "greet", "WHO=all")  # a task: answered when it has run
-        assert lines(tmp_path / "hello.log") == ["hello, you", "hello, all"]
+        assert lines(log) == ["hello, you", "hello, all"]
         said = daemon.log()
         for line in ("hello goal changed from stop to start", "hello state changed from waiting to starting",
                      "hello state changed from post-start to running", "hello goal changed from start to stop",
@@ -165,7 +165,7 @@ def test_make_run_plays_the_tutorial_and_ends_well(tmp_path_factory: pytest.Temp
                             capture_output=True, text=True, timeout=120, check=False)
     assert (played.returncode, played.stderr) == (0, ""), played
     said = played.stdout.replace("\r\n", "\n")
-    for expected in ("File .init/testjob.conf: syntax ok\n", "$ service --user testjob start\ntestjob ",
+    for expected in ("File .config/upstart/testjob.conf: syntax ok\n", "$ service --user testjob start\ntestjob ",
                      "nodetest start/running, process ", "Hello World\n", "nodetest stop/waiting\n",
                      "broken.conf:4: Illegal interval", "start: Unknown job: broken", "hello, world\n",
                      "hello state changed from post-start to running\n", "The daemon has ended, with status 0.\n"):

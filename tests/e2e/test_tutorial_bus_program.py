@@ -41,9 +41,9 @@ def test_the_readme_s_program_prints_the_life_of_a_job(tmp_path: Path) -> None:
     ):
         try:
             wait_until(lambda: shown.read_text().startswith("Watching"), "the program to listen")
-            copy_job("hello", daemon.init, tmp_path, free_port())
-            daemon.run("initctl", "--session", "emit", "greet", "WHO=you")
+            copy_job("testjob", daemon.init, tmp_path, free_port())
+            daemon.run("initctl", "--session", "start", "testjob")
             wait_until(lambda: "waiting\n" in shown.read_text(), "the job's end")
         finally:
             watcher.kill()
-    assert shown.read_text().splitlines()[1:] == [f"hello {state}" for state in LIFE]
+    assert shown.read_text().splitlines()[1:] == [f"testjob {state}" for state in LIFE]

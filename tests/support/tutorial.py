@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial"
 
 
-
 def _load(name: str) -> ModuleType:
     """A program of the tutorial as a module: they lie in no package."""
     spec = importlib.util.spec_from_file_location(f"tutorial_{name}", TUTORIAL / f"{name}.py")
@@ -31,4 +30,5 @@ free_port = _run.free_port
 fetch = _load("fetch").fetch
 _transcript = _load("transcript")
 play = _transcript.play
+masked = _transcript.masked
 TRANSCRIPT = _transcript.TRANSCRIPT

@@ -57,7 +57,8 @@ def test_the_daemon_s_page_has_every_option_and_names_no_other() -> None:
 
 def test_the_differences_are_numbered_without_a_gap_and_each_has_a_test_that_exists() -> None:
     rows = dict(re.findall(r"^\| (\d+) \|(.*)$", DIFFERENCES, flags=re.MULTILINE))
-    assert sorted(map(int, rows)) == list(range(1, 41))
+    assert rows
+    assert sorted(map(int, rows)) == list(range(1, len(rows) + 1))
     for number, row in rows.items():
         tests = re.findall(r"`(\S+\.py)::(\w+)`", row.rpartition(" | ")[2])
         assert tests, f"nothing shows the difference {number}"
