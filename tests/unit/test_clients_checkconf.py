@@ -93,6 +93,13 @@ def test_scripts_are_read_by_the_shell_unless_that_is_not_wanted(here: Path) -> 
     assert check("web.conf", "--noscript") == (0, "File web.conf: syntax ok\n", "")
 
 
+def test_the_shell_reads_no_scripts_of_a_file_with_a_mistake(here: Path) -> None:
+    (here / "web.conf").write_text(SCRIPTS + "frob\n")
+    code, _, err = check("web.conf")
+    assert code == 1
+    assert [line for line in err.splitlines() if line.startswith("ERROR: ")] == ["ERROR: File web.conf: syntax invalid:"]
+
+
 def test_scripts_may_hold_any_bytes(here: Path) -> None:
     (here / "web.conf").write_bytes(b"script\n  echo \xff '\xfe\n  '\nend script\n")
     assert check("web.conf").code == 0
