@@ -97,7 +97,8 @@ def test_the_shell_reads_no_scripts_of_a_file_with_a_mistake(here: Path) -> None
     (here / "web.conf").write_text(SCRIPTS + "frob\n")
     code, _, err = check("web.conf")
     assert code == 1
-    assert [line for line in err.splitlines() if line.startswith("ERROR: ")] == ["ERROR: File web.conf: syntax invalid:"]
+    headings = [line for line in err.splitlines() if line.startswith("ERROR: ")]
+    assert headings == ["ERROR: File web.conf: syntax invalid:"]
 
 
 def test_scripts_may_hold_any_bytes(here: Path) -> None:
