@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 STATE_WAIT_SECS = 3
+_LONGEST_WAIT = 2**31 // 1000  # seconds that poll(2) can wait
+_LAST_DESCRIPTOR = 2**31 - 1  # what the type of descriptors has room for
 
 
 class Mode(enum.Enum):
@@ -79,7 +81,7 @@ def _console(value: str) -> Console:
 
 
 def _descriptor(value: str) -> int:
-    if not (value.isascii() and value.isdigit()):
+    if not (value.isascii() and value.isdigit() and len(value) <= 10 and int(value) <= _LAST_DESCRIPTOR):
         raise _usage_error(f"illegal argument: {value}")
     return int(value)
 
@@ -212,7 +214,7 @@ def _read(arguments: Sequence[str], *, tolerant: bool) -> dict[str, Any]:
 
 def _state_wait(environ: Mapping[str, str]) -> int:
     try:
-        return int(environ["UPSTART_STATE_WAIT_SECS"])
+        return max(-1, min(int(environ["UPSTART_STATE_WAIT_SECS"]), _LONGEST_WAIT))
     except (KeyError, ValueError):
         # It only counts in a re-execution, where ending over a bad number would cost every job.
         return STATE_WAIT_SECS

@@ -368,7 +368,7 @@ class Daemon:
         """A file with the state, open as all that the state is about, until it is undone; None: it cannot be had."""
         try:
             state = self._state()
-            text = self._as_json(state)
+            text = self._as_json(state).encode()
         except Exception:
             # Better a daemon without its jobs than none that can be updated.
             self.log.error("Failed to generate serialisation data - reverting to stateless re-exec")
@@ -377,21 +377,21 @@ class Daemon:
         if self._options.write_state_file:
             self._write_state_file(text)
         self.log.info(f"Passing state from PID {os.getpid()} to parent")
-        state_fd = memory_file("state", text.encode())
+        state_fd = memory_file("state", text)
         undo.callback(os.close, state_fd)
         for file in (state_fd, *state.descriptors()):
             os.set_inheritable(file, True)
             undo.callback(os.set_inheritable, file, False)
         return state_fd
 
-    def _write_state_file(self, text: str) -> None:
+    def _write_state_file(self, state: bytes | bytearray) -> None:
         """Keep a copy of the state, for people."""
         path = os.path.join(self._places.log_directory or ".", "upstart.state")
         try:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as stream:
-                stream.write(text)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as stream:
+                stream.write(state)
         except OSError as error:
             self.log.warn(f"cannot write {path}: {error.strerror}")
 
@@ -401,19 +401,18 @@ class Daemon:
         What is no state is kept as a file for people, and nothing is taken from it: the jobs begin anew, and what
         runs is left to run.
         """
-        text = ""
+        received = bytearray()
         try:
-            with open(descriptor, encoding="utf-8") as stream:
-                text = stream.read()
-            state = handover.from_json(text)
+            handover.receive(descriptor, self._options.state_wait, received)
+            state = handover.from_json(received)
             engine = self._new_engine()
             snapshot.put(state.engine, engine)
             for file in state.descriptors():
                 os.set_inheritable(file, False)
-        except (OSError, ValueError, OverflowError) as why:  # a number that no descriptor has
+        except (OSError, ValueError, OverflowError) as why:  # a number in it that no descriptor has
             self.log.error("Failed to read serialisation data - reverting to stateless re-exec")
             self.log.warn(f"cannot take over the state: {why}")
-            self._write_state_file(text)
+            self._write_state_file(received)
             return None
         self.engine = engine
         self.log.priority = Priority.from_word(state.log_priority)

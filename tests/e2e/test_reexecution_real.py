@@ -368,3 +368,26 @@ def test_a_state_that_cannot_be_read_is_said_and_kept_and_the_daemon_starts_afre
         assert "init: Failed to read serialisation data - reverting to stateless re-exec\n" in daemon.log()
         assert daemon.run("status", "web") == "web stop/waiting\n"
         assert (tmp_path / "log" / "upstart.state").read_text() == text
+
+
+@pytest.mark.parametrize("number", [2147483647, 500])
+def test_a_state_from_a_descriptor_that_is_not_open_is_one_that_cannot_be_read(tmp_path: Path, number: int) -> None:
+    with Daemon(tmp_path, "--user", "--restart", "--state-fd", str(number)) as daemon:
+        assert "init: Failed to read serialisation data - reverting to stateless re-exec\n" in daemon.log()
+
+
+def test_a_state_whose_end_does_not_come_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b'{"version"\xff')
+    wait = {"UPSTART_STATE_WAIT_SECS": "0"}
+    daemon = Daemon(tmp_path, "--user", "--restart", "--state-fd", str(reading), environ=wait)
+    daemon.write_job("web", "exec true\n")
+    daemon.pass_files = (reading,)
+    try:
+        with daemon:
+            assert "init: cannot take over the state: its end has not come in 0 seconds\n" in daemon.log()
+            assert daemon.run("status", "web") == "web stop/waiting\n"
+            assert (tmp_path / "log" / "upstart.state").read_bytes() == b'{"version"\xff'
+    finally:
+        os.close(reading)
+        os.close(writing)

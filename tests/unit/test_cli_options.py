@@ -111,6 +111,8 @@ def test_words_that_are_no_options_are_passed_over(arguments: list[str]) -> None
     (["--state-fd", "x"], "illegal argument: x"),
     (["--state-fd", "-1"], "illegal argument: -1"),
     (["--state-fd", "1_0"], "illegal argument: 1_0"),
+    (["--state-fd", "2147483648"], "illegal argument: 2147483648"),
+    (["--state-fd", "0" * 5000], f"illegal argument: {'0' * 5000}"),
 ])
 def test_a_wrong_option_is_an_error_that_points_to_the_help(arguments: list[str], problem: str) -> None:
     end = refusal(*arguments)
@@ -198,7 +200,8 @@ def test_a_variable_that_is_a_switch_counts_whatever_its_value(
         assert getattr(options(*arguments, environ={variable: text}), field) == value
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("10", 10), ("-1", -1), ("soon", 3), ("", 3)])
+@pytest.mark.parametrize(("text", "seconds"), [("10", 10), ("-1", -1), ("soon", 3), ("", 3),
+                                                ("9" * 400, 2**31 // 1000), ("-" + "9" * 400, -1)])
 def test_the_wait_for_the_state_is_a_number_of_seconds_or_the_default(text: str, seconds: int) -> None:
     assert options(environ={"UPSTART_STATE_WAIT_SECS": text}).state_wait == seconds
 

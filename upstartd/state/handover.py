@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import select
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERSION = 1
+_CHUNK = 1 << 20
 
 
 class StateError(ValueError):
@@ -72,7 +75,27 @@ def to_json(
     )
 
 
-def from_json(text: str) -> DaemonState:
+def receive(descriptor: int, patience: float, received: bytearray) -> None:
+    """Append to `received` all that comes from a file until its end, and close it.
+
+    StateError where the end has not come in `patience` seconds (a negative number is for ever), OSError where the file
+    cannot be read. What came before is there then.
+    """
+    deadline = time.monotonic() + patience
+    with open(descriptor, "rb", buffering=0) as stream:
+        poll = select.poll()
+        poll.register(stream, select.POLLIN)
+        while True:
+            rest = max(0.0, deadline - time.monotonic()) * 1000
+            if not poll.poll(None if patience < 0 else rest):
+                raise StateError(f"its end has not come in {patience} seconds")
+            data = stream.read(_CHUNK)
+            if not data:
+                return
+            received += data
+
+
+def from_json(text: str | bytes | bytearray) -> DaemonState:
     """The state that to_json() made the text from. Raises StateError."""
     try:
         data = json.loads(text)
