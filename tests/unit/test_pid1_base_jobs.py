@@ -71,7 +71,7 @@ def test_the_recipe_of_a_container_copies_what_is_there_and_runs_what_is_install
     assert sources == [".", "packaging/init/"]
     assert all((ROOT / source).is_dir() for source in sources)
     scripts = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"])
-    linked = re.search(r"for client in ([\w ]+);", recipe)
+    linked = re.search(r"for program in ([\w\s-]+);", recipe.replace("\\\n", ""))
     assert linked is not None
     assert {*linked[1].split()} <= scripts
     assert re.findall(r'^ENTRYPOINT \["(.+)"\]$', recipe, flags=re.MULTILINE) == ["/opt/upstartd/bin/upstartd"]
