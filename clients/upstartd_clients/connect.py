@@ -1,7 +1,7 @@
 """Which daemon a client talks to, and the way there.
 
-Not responsible for telling people what to do where there is none (explain.py). Source: clients specification,
-section 2, Which daemon; D-Bus specification, Server Addresses.
+Not responsible for telling people what to do where there is none (explain.py), nor for what an address means, which is
+the daemon's own module. Source: clients specification, section 2, Which daemon.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import os
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
+from upstartd.bus.address import cannot_connect, escaped, parse_address
+from upstartd.errors import BadAddress
 from upstartd_clients.connection import ANSWER_SECONDS, Connection
-from upstartd_clients.errors import ClientError, ConnectionFailed, DaemonError, NoSessionKnown, UsageError
+from upstartd_clients.errors import ClientError, ConnectionFailed, DaemonError, NoSessionKnown, UsageError, WrongAddress
 from upstartd_clients.interface import BUS_NAME
 from upstartd_clients.messages import BUS, BUS_PATH, Call, is_bus_name
 
@@ -122,44 +124,33 @@ def _open(route: Route) -> Connection:
 
 
 def _connected_socket(route: Route) -> socket.socket:
-    """A socket, connected and authenticated, to the first of the route's addresses where something listens."""
-    failure = _failed(route, f'"{route.address}" is not the address of a Unix socket')
-    for name in _socket_names(route.address):
+    """A socket, connected and authenticated, to the first part of the route's address where something listens.
+
+    Where nothing does, the first failure is told, as libdbus has it.
+    """
+    try:
+        address = parse_address(route.address)
+    except BadAddress as error:
+        raise _failed(route, error.message, kind=WrongAddress) from error
+    failures: list[ConnectionFailed] = []
+    for place in address:
+        if isinstance(place, BadAddress):
+            failures.append(_failed(route, place.message, kind=WrongAddress))
+            continue
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connected.settimeout(ANSWER_SECONDS)
-            connected.connect(name)
+            connected.connect(place.for_kernel)
             _introduce(connected)
         except (ConnectionResetError, BrokenPipeError):
-            failure = _failed(route, f"{_shown(name)} refuses user {os.geteuid()}", refused=True)
+            failures.append(_failed(route, f"{place.name} refuses user {os.geteuid()}", refused=True))
         except OSError as error:
-            reason = error.strerror or str(error)
-            failure = _failed(route, f"Failed to connect to socket {_shown(name)}: {reason}",
-                              refused=isinstance(error, PermissionError))
+            failures.append(_failed(route, cannot_connect(place, error).message,
+                                    refused=isinstance(error, PermissionError)))
         else:
             return connected
         connected.close()
-    raise failure
-
-
-def _socket_names(address: str) -> list[str]:
-    """The Unix sockets of an address, as connect() takes them: those in no directory begin with a NUL."""
-    names = []
-    for part in address.split(";"):
-        transport, _, rest = part.partition(":")
-        values = {key: _unescaped(value) for key, _, value in (pair.partition("=") for pair in rest.split(","))}
-        name = "\0" + values["abstract"] if values.get("abstract") else values.get("path")
-        if transport == "unix" and name and "\0" not in name[1:]:
-            names.append(name)
-    return names
-
-
-def _unescaped(value: str) -> str:
-    if "%" not in value:
-        return value
-    from urllib.parse import unquote_to_bytes  # rarely needed, and it takes time to import
-
-    return os.fsdecode(unquote_to_bytes(value))
+    raise failures[0]
 
 
 def _introduce(connected: socket.socket) -> None:
@@ -176,13 +167,9 @@ def _introduce(connected: socket.socket) -> None:
     connected.sendall(b"BEGIN\r\n")
 
 
-def _failed(route: Route, reason: str, *, refused: bool = False) -> ConnectionFailed:
-    return ConnectionFailed(f"Unable to connect to {_BUSES.get(route.way, 'Upstart')}: {reason}", refused=refused)
-
-
-def _shown(socket_name: str) -> str:
-    """A socket's name without the NUL that abstract ones begin with."""
-    return socket_name.removeprefix("\0")
+def _failed(route: Route, reason: str, *, refused: bool = False,
+            kind: type[ConnectionFailed] = ConnectionFailed) -> ConnectionFailed:
+    return kind(f"Unable to connect to {_BUSES.get(route.way, 'Upstart')}: {reason}", refused=refused)
 
 
 def _to_system_bus(environ: Mapping[str, str], name: str | None = None) -> Route:
@@ -193,5 +180,5 @@ def _session_bus_address(environ: Mapping[str, str]) -> str:
     if address := environ.get("DBUS_SESSION_BUS_ADDRESS"):
         return address
     if directory := environ.get("XDG_RUNTIME_DIR"):
-        return f"unix:path={directory}/bus"
+        return f"unix:path={escaped(directory)}/bus"
     raise ConnectionFailed("Unable to connect to session bus: DBUS_SESSION_BUS_ADDRESS isn't set in the environment")

@@ -49,6 +49,10 @@ class NoSessionKnown(ConnectionFailed):
     """The user's own daemon is wanted, and nothing says where it is."""
 
 
+class WrongAddress(ConnectionFailed):
+    """The address that was given or found is none, or none that can be connected to."""
+
+
 class ConnectionLost(ClientError):
     """The connection ended, or nothing came for too long, before the answer was there."""
 

@@ -23,6 +23,7 @@ from upstartd_clients.errors import (
     NoSessionKnown,
     PermissionDenied,
     UnknownJob,
+    WrongAddress,
 )
 from upstartd_clients.job_files import Sources, described, sources_in
 from upstartd_clients.processes import DAEMON
@@ -32,10 +33,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from upstartd_clients.actions import Request
+    from upstartd_clients.connect import Route
     from upstartd_clients.upstart import Upstart
 
 # PATH:LINE:COLUMN: MESSAGE (DETAIL), as the daemon describes an error in a job file.
 _DIAGNOSTIC = re.compile(r"(?P<place>.*?:\d+):(?P<column>\d+): (?P<message>.*?)(?: \((?P<detail>.*)\))?", re.DOTALL)
+
+# Where an address that can be wrong is taken from.
+_ADDRESS_VARIABLES = {
+    Way.SESSION_SOCKET: "UPSTART_SESSION",
+    Way.SYSTEM_BUS: "DBUS_SYSTEM_BUS_ADDRESS",
+    Way.SESSION_BUS: "DBUS_SESSION_BUS_ADDRESS",
+}
 
 
 def explain(error: ClientError, request: Request) -> Iterator[str]:
@@ -47,6 +56,8 @@ def explain(error: ClientError, request: Request) -> Iterator[str]:
             yield "Only root may do that: try sudo."
         elif isinstance(error, NoSessionKnown):
             yield from _sessions(request.environ)
+        elif isinstance(error, WrongAddress):
+            yield from _wrong_address(request.route, request.environ)
         elif isinstance(error, ConnectionFailed | NobodyThere):
             refused = isinstance(error, ConnectionFailed) and error.refused
             yield from no_daemon(request.route.way, request.environ, refused=refused)
@@ -129,6 +140,12 @@ def no_daemon(way: str, environ: Mapping[str, str], *, refused: bool = False, pr
         yield f"Nobody has the name there. To start a daemon on that bus: {DAEMON} --session"
     else:
         yield from _no_system_daemon(way, proc)
+
+
+def _wrong_address(route: Route, environ: Mapping[str, str]) -> Iterator[str]:
+    """Which address it is that is wrong, and where it comes from."""
+    variable = _ADDRESS_VARIABLES.get(route.way, "")
+    yield f"The address is {route.address!r}" + (f", from {variable}." if environ.get(variable) else ".")
 
 
 def _no_system_daemon(way: str, proc: str) -> Iterator[str]:

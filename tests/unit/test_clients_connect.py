@@ -19,7 +19,7 @@ from upstartd_clients.connect import (
     connect,
     find_route,
 )
-from upstartd_clients.errors import ConnectionFailed, NoSessionKnown, UsageError
+from upstartd_clients.errors import ConnectionFailed, NoSessionKnown, UsageError, WrongAddress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,7 @@ def route(options: str, environ: dict[str, str], euid: int) -> Route:
     ("--dest com.example.Other", BUSES | SESSION, ROOT, TO_SESSION),  # design, 35: a socket has no names
     ("--system", {}, ROOT, Route(Way.SYSTEM_BUS, SYSTEM_BUS_ADDRESS)),
     ("--session", {"XDG_RUNTIME_DIR": "/run/user/1000"}, ROOT, Route(Way.SESSION_BUS, "unix:path=/run/user/1000/bus")),
+    ("--session", {"XDG_RUNTIME_DIR": "/a b"}, ROOT, Route(Way.SESSION_BUS, "unix:path=/a%20b/bus")),
 ])
 def test_the_way_follows_from_options_environment_and_user(
         options: str, environ: dict[str, str], euid: int, expected: Route) -> None:
@@ -98,15 +99,25 @@ def test_where_nobody_listens_the_socket_is_named(way: str, called: str) -> None
     assert error.message.endswith("Failed to connect to socket /nonexistent/socket: No such file or directory")
 
 
-@pytest.mark.parametrize("address", ["garbage", "tcp:host=localhost,port=1", "unix:path", ";", "unix:tmpdir=/tmp"])
-def test_what_is_no_address_is_said_to_be_none(address: str) -> None:
-    assert why_not(Way.SESSION_SOCKET, address).message == (
-        f'Unable to connect to Upstart: "{address}" is not the address of a Unix socket')
+@pytest.mark.parametrize(("way", "called"), [(Way.SESSION_SOCKET, "Upstart"), (Way.SYSTEM_BUS, "system bus")])
+@pytest.mark.parametrize(("address", "why"), [
+    ("garbage", "Address does not contain a colon"),
+    ("unix:path=/nonexistent;garbage", "Address does not contain a colon"),
+    ("unix:;unix:path=/nonexistent", "Server address of type unix was missing argument path or abstract"),
+    ("tcp:host=localhost,port=1", "cannot use an address of type tcp: only unix sockets are connected to"),
+])
+def test_what_is_wrong_with_an_address_is_told_in_the_words_of_the_library(
+        way: str, called: str, address: str, why: str) -> None:
+    error = why_not(way, address)
+    assert isinstance(error, WrongAddress)
+    assert error.message == f"Unable to connect to {called}: {why}"
 
 
-@pytest.mark.parametrize("address", ["unix:path=" + "x" * 200, "unix:path=/x%00y"])
-def test_an_address_that_no_socket_can_have_is_an_error(address: str) -> None:
-    assert why_not(Way.SESSION_SOCKET, address).message.startswith("Unable to connect to Upstart: ")
+@pytest.mark.parametrize("second", ["unix:path=/second", "unix:tmpdir=/second"])
+def test_of_several_failures_the_first_is_told(second: str) -> None:
+    error = why_not(Way.SESSION_SOCKET, f"unix:path=/nonexistent/first;{second}")
+    assert error.message == (
+        "Unable to connect to Upstart: Failed to connect to socket /nonexistent/first: No such file or directory")
 
 
 def test_somebody_who_lets_nobody_in_has_refused() -> None:
@@ -118,7 +129,7 @@ def test_somebody_who_lets_nobody_in_has_refused() -> None:
 
 def test_of_several_addresses_the_first_that_answers_counts() -> None:
     with ScriptedUpstart({}) as daemon:
-        connect(Route(Way.SESSION_SOCKET, f"unix:path=/nonexistent;{daemon.address}"), {}).close()
+        connect(Route(Way.SESSION_SOCKET, f"unix:tmpdir=/x;unix:path=/nonexistent;{daemon.address}"), {}).close()
 
 
 def test_a_name_that_no_bus_knows_is_a_usage_error() -> None:

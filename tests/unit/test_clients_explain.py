@@ -161,6 +161,13 @@ def in_proc(proc: Path, way: str, first: str) -> list[str]:
     return list(no_daemon(way, {}, proc=str(proc)))
 
 
+def test_a_wrong_address_is_shown_with_where_it_comes_from() -> None:
+    ran = run_initctl("list", environ={"UPSTART_SESSION": "foo:bar"}, terminal=True)
+    assert (ran.code, ran.err.splitlines()) == (1, [
+        "list: Unable to connect to Upstart: '=' character not found or has no value following it",
+        "The address is 'foo:bar', from UPSTART_SESSION."])
+
+
 @pytest.mark.parametrize("way", [Way.PRIVATE_SOCKET, Way.SYSTEM_BUS])
 def test_where_no_daemon_runs_the_init_that_does_is_named(proc: Path, way: str) -> None:
     assert in_proc(proc, way, "systemd") == [

@@ -98,9 +98,8 @@ class BusKeeper:
         """Get onto the bus as soon as its socket appears, unless we are there."""
         if self.bus is not None or self._watch is not None:
             return
-        paths = [place.name for place in self._sockets if not place.abstract]
         try:
-            self._watch = SocketWatch(self._loop, paths, self._socket_changed)
+            self._watch = SocketWatch(self._loop, address.paths(self._sockets), self._socket_changed)
         except OSError as why:
             self._log.warn(f"cannot watch for the {self.kind.value}: {why.strerror}")
 
