@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from upstartd_clients import as_json, render
 from upstartd_clients.connect import Way, connect, find_route
+from upstartd_clients.connection import ANSWER_SECONDS
 from upstartd_clients.errors import (
     ClientError,
     ConnectionFailed,
@@ -63,6 +64,10 @@ class Request:
     def upstart(self) -> Upstart:
         """The daemon; it is connected to when it is first asked for, so that usage errors come before that."""
         return Upstart(connect(self.route, self.environ))
+
+    def manager(self, member: str, *arguments: Any, seconds: float | None = ANSWER_SECONDS) -> Any:
+        """Call a method of the manager. That connects, so after the arguments have been found right."""
+        return self.upstart.manager(member, *arguments, seconds=seconds)
 
     @property
     def wait(self) -> bool:
@@ -245,12 +250,12 @@ def _details(request: Request) -> list[str]:
 def get_env(request: Request) -> None:
     """Print the value of a variable."""
     variable = request.first("variable name")
-    request.output.line(request.upstart.manager("GetEnv", _details(request), variable))
+    request.output.line(request.manager("GetEnv", _details(request), variable))
 
 
 def list_env(request: Request) -> None:
     """Print every variable with its value."""
-    entries = sorted(request.upstart.manager("ListEnv", _details(request)))
+    entries = sorted(request.manager("ListEnv", _details(request)))
     request.answer(entries, lambda: as_json.environment(entries))
 
 
@@ -258,18 +263,18 @@ def set_env(request: Request) -> None:
     """Set variables."""
     request.first("variable value")
     replace = "retain" not in request.options
-    request.upstart.manager("SetEnvList", _details(request), request.arguments, replace)
+    request.manager("SetEnvList", _details(request), request.arguments, replace)
 
 
 def unset_env(request: Request) -> None:
     """Remove variables."""
     request.first("variable name")
-    request.upstart.manager("UnsetEnvList", _details(request), request.arguments)
+    request.manager("UnsetEnvList", _details(request), request.arguments)
 
 
 def reset_env(request: Request) -> None:
     """Undo what was set and removed."""
-    request.upstart.manager("ResetEnv", _details(request))
+    request.manager("ResetEnv", _details(request))
 
 
 # Configuration
@@ -277,7 +282,7 @@ def reset_env(request: Request) -> None:
 
 def reload_configuration(request: Request) -> None:
     """Have the daemon read all job files again."""
-    request.upstart.manager("ReloadConfiguration", seconds=None)
+    request.manager("ReloadConfiguration", seconds=None)
 
 
 def show_config(request: Request) -> None:
@@ -350,8 +355,8 @@ def is_enabled(request: Request) -> int:
 
 def has_start_condition(request: Request) -> bool:
     """Whether the daemon knows of events that start the job that is meant; UnknownJob if it does not know the job."""
-    job = request.upstart.job(request.job_name())
-    return any(conditions.start_on for conditions in request.upstart.conditions([job]))
+    name = request.job_name()
+    return any(conditions.start_on for conditions in request.upstart.conditions([request.upstart.job(name)]))
 
 
 # The daemon
@@ -373,17 +378,17 @@ def log_priority(request: Request) -> None:
 
 def notify_disk_writeable(request: Request) -> None:
     """Tell the daemon that it can write its logs."""
-    request.upstart.manager("NotifyDiskWriteable")
+    request.manager("NotifyDiskWriteable")
 
 
 def notify_dbus_address(request: Request) -> None:
     """Tell a session's daemon where its bus is."""
-    request.upstart.manager("NotifyDBusAddress", request.first("D-Bus address"))
+    request.manager("NotifyDBusAddress", request.first("D-Bus address"))
 
 
 def notify_cgroup_manager_address(request: Request) -> None:
     """Tell the daemon where the cgroup manager is."""
-    request.upstart.manager("NotifyCGroupManagerAddress", request.first("address"))
+    request.manager("NotifyCGroupManagerAddress", request.first("address"))
 
 
 def list_sessions(request: Request) -> None:

@@ -339,6 +339,22 @@ def test_a_usage_error_is_two_lines_and_no_daemon_is_asked(command: str, message
     assert made == []
 
 
+@pytest.mark.parametrize("command", ["get-env A", "list-env", "set-env A=1", "unset-env A", "reset-env", "is-enabled"])
+def test_a_usage_error_comes_before_the_way_to_the_daemon(command: str) -> None:
+    environ = {"UPSTART_SESSION": "unix:abstract=/upstartd/test/nobody"}
+    inside = {"UPSTART_JOB": "web"} if "env" in command else {}
+    ran = run_initctl("initctl", *command.split(), environ=environ | inside)
+    assert ran == (1, "", "initctl: missing job name\nTry `initctl --help' for more information.\n")
+
+
+@pytest.mark.parametrize(("command", "missing"), [
+    ("notify-dbus-address", "D-Bus address"), ("notify-cgroup-manager-address", "address"),
+])
+def test_a_missing_address_is_told_where_there_is_no_daemon_either(command: str, missing: str) -> None:
+    ran = run_initctl("initctl", command, environ={"UPSTART_SESSION": "unix:abstract=/upstartd/test/nobody"})
+    assert ran == (1, "", f"initctl: missing {missing}\nTry `initctl --help' for more information.\n")
+
+
 def test_what_is_no_text_cannot_be_sent() -> None:
     assert refused({}, "status", "w\udcff") == "status: cannot send b'w\\xff': it is not UTF-8\n"
     assert refused({}, "status", UPSTART_JOB="\udcff", UPSTART_INSTANCE="") == (
