@@ -35,11 +35,11 @@ def _condition(condition: Condition) -> dict[str, Any] | None:
     """A condition: its text, and the events in it with what they are to have; None where there is none."""
     if not condition:
         return None
-    from upstartd_clients.conditions import event_of, is_operator  # not for every command
+    from upstartd_clients.conditions import events  # not for every command
 
-    events = [event_of(item) for item in condition if not is_operator(item)]
     return {"text": bracketed(condition),
-            "events": [{"event": event.name, "job": event.job, "env": event.others} for event in events]}
+            "events": [{"event": event.name, "job": event.job, "env": event.others}
+                       for event in events(condition).values()]}
 
 
 def complaints(job: str, found: list[Complaint]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from upstartd.engine.matching import glob_matches
-from upstartd_clients.conditions import JOB_EVENTS, event_of, is_operator, operators
+from upstartd_clients.conditions import JOB_EVENTS, events, operators
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from upstartd_clients.conditions import Event
     from upstartd_clients.interface import Condition, Conditions
 
 # What the daemon emits itself.
@@ -48,27 +49,26 @@ class Checker:
     def complaints(self, job: Conditions) -> Iterator[Complaint]:
         """One for each unknown event or job under the first operator that cannot hold, of either condition."""
         for words, condition in (("start on", job.start_on), ("stop on", job.stop_on)):
-            for item in reversed(self._first_that_fails(condition)):
-                if not is_operator(item):
-                    for kind, name in self._unknown(item):
-                        yield Complaint(words, kind, name)
+            for event in reversed(self._first_that_fails(condition)):
+                for kind, name in self._unknown(event):
+                    yield Complaint(words, kind, name)
 
-    def _first_that_fails(self, condition: Condition) -> Condition:
-        """The operator that does not hold, with all below it; outer ones are looked at first, and right sides before
+    def _first_that_fails(self, condition: Condition) -> list[Event]:
+        """The events below the operator that does not hold; outer ones are looked at first, and right sides before
         left ones, which is postfix order read backwards. Of a single event, that event. Else nothing."""
-        holds = [not is_operator(item) and not any(self._unknown(item)) for item in condition]
+        leaves = events(condition)
+        holds = [at in leaves and not any(self._unknown(leaves[at])) for at in range(len(condition))]
         found = operators(condition)
         for operator in found:
             left, right = holds[operator.right - 1], holds[operator.at - 1]
             holds[operator.at] = left and right if operator.word == "and" or self._warn else left or right
         for operator in reversed(found):
             if not holds[operator.at]:
-                return condition[operator.left : operator.at + 1]
-        return condition if len(condition) == 1 and not holds[0] else []
+                return [event for at, event in leaves.items() if operator.left <= at < operator.at]
+        return list(leaves.values()) if holds == [False] else []
 
-    def _unknown(self, item: list[str]) -> Iterator[tuple[str, str]]:
+    def _unknown(self, event: Event) -> Iterator[tuple[str, str]]:
         """What of one event is unknown: the event, the job it is about, or both."""
-        event = event_of(item)
         if event.name not in self._known:
             if any(glob_matches(pattern, event.name) for pattern in self._patterns):
                 self._known.add(event.name)

@@ -28,25 +28,21 @@ class Operator(NamedTuple):
     at: int
 
 
-def is_operator(item: list[str]) -> bool:
-    """Whether an item of a condition is an operator, and not an event."""
-    return len(item) == 1 and item[0] in OPERATORS
-
-
 def operators(condition: Condition) -> list[Operator]:
-    """Each operator of a condition, inner ones before outer ones; BadAnswer if this is no condition."""
+    """Each operator of a condition, inner ones before outer ones; BadAnswer if this is no condition.
+
+    Events may have the names of operators as well: what has no two operands before it is such an event.
+    """
     found = []
     operands: list[int] = []  # where each operand begins that no operator has joined yet
     for at, item in enumerate(condition):
         if not item:
             raise BadAnswer("cannot understand Upstart: a condition has an event without a name")
-        if not is_operator(item):
-            operands.append(at)
-        elif len(operands) < 2:
-            raise BadAnswer("cannot understand Upstart: a condition has an operator without operands")
-        else:
+        if len(item) == 1 and item[0] in OPERATORS and len(operands) >= 2:
             right = operands.pop()
             found.append(Operator(OPERATORS[item[0]], operands[-1], right, at))
+        else:
+            operands.append(at)
     if len(operands) > 1:
         raise BadAnswer("cannot understand Upstart: a condition has operands without an operator")
     return found
@@ -72,3 +68,9 @@ def event_of(item: list[str]) -> Event:
             if argument.startswith("JOB=") or (position == 0 and "=" not in argument):
                 return Event(name, argument.removeprefix("JOB="), arguments[:position] + arguments[position + 1 :])
     return Event(name, None, arguments)
+
+
+def events(condition: Condition) -> dict[int, Event]:
+    """Each event of a condition by the place where it stands, in the order of the file; BadAnswer as of operators()."""
+    places = {operator.at for operator in operators(condition)}
+    return {at: event_of(item) for at, item in enumerate(condition) if at not in places}

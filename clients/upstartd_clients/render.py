@@ -56,14 +56,14 @@ def status_lines(status: Status, tint: Tint = plain) -> Iterator[str]:
 def config_lines(job: Conditions, *, enumerate_events: bool) -> Iterator[str]:
     """The block for one job: its name, the events it emits, its conditions; with `enumerate_events` a line for
     each event of these."""
-    from upstartd_clients.conditions import event_of, is_operator  # not for every command
+    from upstartd_clients.conditions import events  # not for every command
 
     yield job.name
     for emitted in job.emits:
         yield f"  emits {emitted}"
     for words, condition in (("start on", job.start_on), ("stop on", job.stop_on)):
         if enumerate_events:
-            for event in map(event_of, (item for item in condition if not is_operator(item))):
+            for event in events(condition).values():
                 job_part = "" if event.job is None else f" {event.job}"
                 yield f"  {words} {event.name} (job:{job_part}, env:{''.join(f' {other}' for other in event.others)})"
         elif condition:
@@ -76,16 +76,16 @@ def bracketed(condition: Condition) -> str:
     Postfix order is almost the order of the text: an opening bracket goes before the first event below its
     operator, the operator's word before the first event on its right side, the closing bracket where it stands itself.
     """
-    from upstartd_clients.conditions import is_operator, operators  # not for every command
+    from upstartd_clients.conditions import operators  # not for every command
 
     before = [""] * len(condition)
-    for word, left, right, _ in operators(condition):
+    texts = [" ".join(item) for item in condition]
+    for word, left, right, at in operators(condition):
         # Outer operators come later, and what they need goes further to the left.
         before[left] = "(" + before[left]
         before[right] = f" {word} " + before[right]
-    return "".join(prefix + (")" if is_operator(item) else " ".join(item))
-                   for prefix, item in zip(before, condition, strict=True))
-
+        texts[at] = ")"
+    return "".join(prefix + text for prefix, text in zip(before, texts, strict=True))
 
 
 def table(rows: Sequence[Sequence[tuple[str, str]]], tint: Tint = plain) -> Iterator[str]:

@@ -75,6 +75,12 @@ def test_the_first_operator_that_fails_is_told_from_right_to_left(
     assert complaints(condition, warn=True) == said_with_warn
 
 
+def test_an_event_may_be_called_as_an_operator_is() -> None:
+    assert complaints([AND]) == ["event /AND"]
+    assert complaints([AND, ["/OR", "x"], OR]) == ["event /OR", "event /AND"]
+    assert complaints([["startup"], OR, AND], known=("/OR",)) == []
+
+
 def test_an_event_is_told_before_its_job_and_start_on_before_stop_on() -> None:
     both = job("both", [["ready"], ["never"], ["starting", "ghost"], OR, AND], [["shade"], ["startup"], AND])
     checker = Checker([both, job("source", emits=("ready",))])

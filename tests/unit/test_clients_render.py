@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upstartd_clients.conditions import event_of, operators
+from upstartd_clients.conditions import event_of, events, operators
 from upstartd_clients.errors import BadAnswer
 from upstartd_clients.interface import Condition, Conditions, Status
 from upstartd_clients.render import bracketed, config_lines, status_lines, stopped
@@ -51,13 +51,16 @@ def test_a_job_without_an_instance_is_stopped_and_waiting() -> None:
     ([["a"], ["b"], OR, ["c"], ["d"], OR, AND], "((a or b) and (c or d))"),
     ([["started", "db"], ["net-up", "IFACE=eth0"], ["disk"], AND, OR], "(started db or (net-up IFACE=eth0 and disk))"),
     ([["/AND", "x"]], "/AND x"),  # an event of that name: an operator has no arguments
+    ([AND], "/AND"),  # as here, where there is nothing that it could join
+    ([AND, ["/OR", "x"], OR], "(/AND or /OR x)"),
+    ([["a"], OR, AND, ["b"], OR], "((a and /OR) or b)"),
     ([], ""),
 ])
 def test_a_condition_has_brackets_around_each_operator(condition: Condition, text: str) -> None:
     assert bracketed(condition) == text
 
 
-@pytest.mark.parametrize("condition", [[AND], [["a"], AND], [["a"], ["b"]], [["a"], ["b"], ["c"], OR], [[]]])
+@pytest.mark.parametrize("condition", [[["a"], AND], [["a"], ["b"]], [["a"], ["b"], ["c"], OR], [[]]])
 def test_what_is_no_condition_is_refused(condition: Condition) -> None:
     with pytest.raises(BadAnswer, match="cannot understand Upstart"):
         bracketed(condition)
@@ -65,12 +68,12 @@ def test_what_is_no_condition_is_refused(condition: Condition) -> None:
 
 @pytest.mark.parametrize("nested_to_the", ["left", "right"])
 def test_a_condition_may_be_of_any_depth(nested_to_the: str) -> None:
-    events: Condition = [[str(number)] for number in range(5000)]
+    leaves: Condition = [[str(number)] for number in range(5000)]
     if nested_to_the == "left":
-        condition = [events[0]] + [item for event in events[1:] for item in (event, OR)]
+        condition = [leaves[0]] + [item for event in leaves[1:] for item in (event, OR)]
         assert bracketed(condition).startswith("(" * 4999 + "0 or 1) or 2)")
     else:
-        condition = events + [OR] * 4999
+        condition = leaves + [OR] * 4999
         assert bracketed(condition).startswith("(0 or (1 or (2 or ")
         assert bracketed(condition).endswith("4999" + ")" * 4999)
 
@@ -95,6 +98,14 @@ def postfix(tree: object) -> Condition:
 @given(TREES)
 def test_any_condition_is_written_as_its_tree(tree: object) -> None:
     assert bracketed(postfix(tree)) == written(tree)
+
+
+@given(st.recursive(st.sampled_from(["/AND", "/OR", "a"]),
+                    lambda inner: st.tuples(inner, st.sampled_from(["and", "or"]), inner), max_leaves=12))
+def test_events_may_have_the_names_of_operators(tree: object) -> None:
+    condition = postfix(tree)
+    assert len(events(condition)) == len(operators(condition)) + 1 == (len(condition) + 1) // 2
+    bracketed(condition)
 
 
 @given(TREES)
