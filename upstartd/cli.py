@@ -227,6 +227,8 @@ def main() -> int:
     except EarlyEnd as end:
         print(end.text, file=sys.stderr if end.status else sys.stdout)
         return end.status
+    # asyncio does without it, and no socket of ours needs it: that saves 1.3 MiB, and a twentieth of the start.
+    sys.modules["ssl"] = None  # type: ignore[assignment]  # this is how Python writes "cannot be imported"
     from upstartd.daemon import run  # here, so that --help and wrong options are answered at once
 
     return run(options)

@@ -15,8 +15,6 @@ import os
 import signal
 import sys
 import time
-import traceback
-import uuid
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,7 +31,7 @@ from upstartd.engine import effects, inputs, snapshot
 from upstartd.engine.core import Engine
 from upstartd.engine.ending import Phase
 from upstartd.engine.world import World
-from upstartd.errors import InternalError, OperationFailed, UpstartdError
+from upstartd.errors import OperationFailed, UpstartdError
 from upstartd.log import Log, Priority
 from upstartd.machine import LinuxMachine
 from upstartd.pid1 import Pid1
@@ -223,15 +221,20 @@ class Daemon:
         world.log_priority = self.log.priority
         try:
             wanted = whose.engine.step(what, self._loop.time())
-        except Exception:
+        except Exception as why:
             # What the engine wanted by then has become facts to it, and is carried out all the same.
             wanted = world.effects
-            self._report_bug(getattr(what, "caller", None))
+            error = self.log.fault(why)
+            if caller := getattr(what, "caller", None):
+                self._bus.answer(effects.ReplyError(caller, error))
         for effect in wanted:
             try:
                 whose.perform[type(effect)](effect)
-            except Exception:
-                self._report_bug(None)
+            except Exception as why:
+                error = self.log.fault(why)
+                if isinstance(effect, effects.Spawn) and not self._supervisor.has(effect):
+                    # It would be waited for, by the job and by those who wait for the job.
+                    self.submit_for(whose, inputs.SpawnFailed(effect.instance, effect.process, error.message))
         if self._sessions and whose is self:
             self._tell_sessions(what)
 
@@ -239,14 +242,6 @@ class Daemon:
         """Give what happened to a process to the engine that has its instance."""
         whose = (one for one in self._sessions.values() if what.instance in one.engine.world.instances)
         self.submit_for(next(whose, self), what)
-
-    def _report_bug(self, caller: object) -> None:
-        """Log the exception being handled, which is a bug of ours, and tell `caller`, if there is one, its number."""
-        number = uuid.uuid4().hex[:8]
-        self.log.error(f"Internal error {number}: {traceback.format_exc()}")
-        if caller is not None:
-            error = InternalError(f"Internal error {number}: the log of upstartd has more about it")
-            self._bus.answer(effects.ReplyError(caller, error))
 
     def _set_timer(self) -> None:
         due = self.engine.next_deadline()
@@ -369,10 +364,10 @@ class Daemon:
         try:
             state = self._state()
             text = self._as_json(state).encode()
-        except Exception:
+        except Exception as why:
             # Better a daemon without its jobs than none that can be updated.
             self.log.error("Failed to generate serialisation data - reverting to stateless re-exec")
-            self._report_bug(None)
+            self.log.fault(why)
             return None
         if self._options.write_state_file:
             self._write_state_file(text)
@@ -512,9 +507,7 @@ class Daemon:
 
     def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Something raised where nobody handles it: a bug of ours, but no reason to end."""
-        error = context.get("exception")
-        text = "".join(traceback.format_exception(error)) if error is not None else context["message"]
-        self.log.error(f"Internal error {uuid.uuid4().hex[:8]}: {text}")
+        self.log.fault(context.get("exception") or context["message"])
 
     def _handle_signals(self) -> None:
         handlers: dict[int, Callable[[], object]] = {

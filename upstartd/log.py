@@ -8,6 +8,9 @@ from __future__ import annotations
 import enum
 import os
 import select
+import traceback
+
+from upstartd.errors import InternalError
 
 # What a pipe that select() calls writeable takes without blocking (pipe(7), PIPE_BUF).
 _CHUNK = 4096
@@ -90,6 +93,16 @@ class Log:
     def error(self, text: str) -> None:
         """Write `text` as an error."""
         self.write(Priority.ERROR, text)
+
+    def fault(self, what: BaseException | str) -> InternalError:
+        """Write down a fault of ours: an exception, with where it came from, or what else is known of it.
+
+        Gives the error for whoever called meanwhile, which is no more than the number that the log has for it.
+        """
+        number = os.urandom(4).hex()
+        text = what if isinstance(what, str) else "".join(traceback.format_exception(what)).rstrip()
+        self.error(f"Internal error {number}: {text}")
+        return InternalError(f"Internal error {number}: the log of the daemon tells more")
 
 
 def _prefixed(text: str) -> str:

@@ -394,7 +394,7 @@ def test_a_bug_of_ours_is_a_number_to_the_caller_and_all_of_it_to_the_log(
     number = text.split()[2].rstrip(":")
     assert (name, text) == (FREEDESKTOP + "Failed", f"Internal error {number}: the log of the daemon tells more")
     [line] = served.host.logged(Priority.ERROR)
-    assert line.startswith(f"internal error {number}:\nTraceback")
+    assert line.startswith(f"Internal error {number}: Traceback")
     assert line.endswith("ZeroDivisionError: division by zero")
     monkeypatch.setattr(served.host, "state_as_json", lambda: 7)  # cannot be sent as a string
     assert refused(client, ROOT, MANAGER, "GetState")[1].startswith("Internal error ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -124,3 +125,30 @@ def test_a_daemon_without_standard_descriptors_keeps_its_own_files_from_getting_
         daemon.write_job("web", "exec true\n")
         assert daemon.run("initctl", "list") == ""
     assert daemon.log() == ""
+
+
+WITH_A_FAULT = """
+import sys
+from upstartd.cli import main
+from upstartd.proc.spawn import Spawner
+
+start = Spawner.start
+
+def fail(self, effect):
+    return start(self, effect) if effect.title == "good" else 1 / 0
+
+Spawner.start = fail
+del sys.argv[1]
+sys.exit(main())
+"""
+
+
+def test_a_fault_of_ours_while_a_process_is_started_fails_its_job_and_no_other(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user", through=(sys.executable, "-c", WITH_A_FAULT)) as daemon:
+        daemon.write_job("bad", "exec sleep 1000\n")
+        daemon.write_job("good", "exec sleep 1000\n")
+        done = daemon.try_run("start", "bad")
+        assert (done.returncode, done.stderr) == (1, "start: Job failed to start\n")
+        assert daemon.run("status", "bad") == "bad stop/waiting\n"
+        assert daemon.run("start", "good").startswith("good start/running")
+        assert "ZeroDivisionError" in daemon.log()

@@ -87,3 +87,18 @@ def test_every_priority_has_its_word_and_nothing_else_is_one() -> None:
     assert all(Priority.from_word(priority.word) is priority for priority in Priority)
     with pytest.raises(ValueError, match="DEBUG"):
         Priority.from_word("DEBUG")
+
+
+def test_a_fault_of_ours_is_a_number_to_the_caller_and_all_of_it_to_the_log(pipe: tuple[int, int]) -> None:
+    log = Log(err=pipe[1])
+    try:
+        raise ZeroDivisionError("by zero")
+    except ZeroDivisionError as why:
+        told = log.fault(why)
+    number = told.message.split()[2].rstrip(":")
+    assert told.message == f"Internal error {number}: the log of the daemon tells more"
+    seen = read(pipe[0])
+    assert seen.startswith(f"init: Internal error {number}: Traceback")
+    assert seen.endswith("ZeroDivisionError: by zero\n")
+    assert log.fault("what else is known").message != told.message
+    assert read(pipe[0]).endswith(": what else is known\n")

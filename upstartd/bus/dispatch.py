@@ -8,8 +8,6 @@ told to the caller as a number under which the log has the whole of it. Not resp
 from __future__ import annotations
 
 import asyncio
-import os
-import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ from upstartd.bus.methods import HANDLERS, LATER
 from upstartd.bus.objects import find
 from upstartd.bus.policy import FREE, METHOD_RULES, Rule
 from upstartd.bus.wire import Kind, MalformedMessage
-from upstartd.errors import InternalError, LimitsExceeded, PermissionDenied, UpstartdError
+from upstartd.errors import LimitsExceeded, PermissionDenied, UpstartdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -141,11 +139,6 @@ class Dispatcher:
         try:
             yield
         except Exception as why:
-            error = why if isinstance(why, UpstartdError) and not call.is_answered else self._our_fault(why)
+            error = why if isinstance(why, UpstartdError) and not call.is_answered else self._log.fault(why)
             if not call.is_answered:
                 call.error(error)
-
-    def _our_fault(self, why: Exception) -> InternalError:
-        number = os.urandom(4).hex()
-        self._log.error(f"internal error {number}:\n{''.join(traceback.format_exception(why)).rstrip()}")
-        return InternalError(f"Internal error {number}: the log of the daemon tells more")

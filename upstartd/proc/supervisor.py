@@ -200,6 +200,11 @@ class Supervisor:
         """Start a process. What is delivered: ProcessForked, or SpawnFailed; then what becomes of it."""
         self._enter(self._attempt, effect, 0)
 
+    def has(self, effect: Spawn) -> bool:
+        """Whether the process that this asked for is there, or will be tried again."""
+        key = effect.instance, effect.process
+        return key in self._processes or key in self._postponed
+
     def _attempt(self, effect: Spawn, number: int) -> None:
         key = effect.instance, effect.process
         self._postponed.pop(key, None)
