@@ -1,7 +1,7 @@
-"""What a person is told beyond the error: why a job is unknown, why there is no daemon, and what to type next.
+"""What a person is told beyond the error: why a job is unknown, or failed, why there is no daemon, what to type next.
 
 Only for terminals; what goes into a pipe is the bare error. Where a reason cannot be found out, nothing is said.
-Source: clients specification, sections 1 and 2; runtime specification, section 10.
+Source: clients specification, sections 1 and 2; runtime specification, sections 6.1 and 10.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import time
 from typing import TYPE_CHECKING
 
 from upstartd.places import SYSTEM_JOBS
+from upstartd.proc.log_file import log_path
 from upstartd_clients import processes
 from upstartd_clients.connect import PRIVATE_ADDRESS, Way
 from upstartd_clients.errors import (
     ClientError,
     ConnectionFailed,
     DaemonError,
+    EventFailed,
+    JobFailed,
     LocalError,
     NobodyThere,
     NoSessionKnown,
@@ -25,7 +29,7 @@ from upstartd_clients.errors import (
     UnknownJob,
     WrongAddress,
 )
-from upstartd_clients.job_files import Sources, described, sources_in
+from upstartd_clients.job_files import Sources, default_places, described, sources_in
 from upstartd_clients.processes import DAEMON
 from upstartd_clients.sessions import find_sessions
 
@@ -38,7 +42,8 @@ if TYPE_CHECKING:
 
 # PATH:LINE:COLUMN: MESSAGE (DETAIL), as the daemon describes an error in a job file.
 _DIAGNOSTIC = re.compile(r"(?P<place>.*?:\d+):(?P<column>\d+): (?P<message>.*?)(?: \((?P<detail>.*)\))?", re.DOTALL)
-
+_LINES_OF_LOG = 3
+_END_OF_LOG = 2000  # bytes, of which these lines are taken
 # Where an address that can be wrong is taken from.
 _ADDRESS_VARIABLES = {
     Way.SESSION_SOCKET: "UPSTART_SESSION",
@@ -52,6 +57,8 @@ def explain(error: ClientError, request: Request) -> Iterator[str]:
     try:
         if isinstance(error, UnknownJob):
             yield from unknown_job(request.upstart, request.job_name())
+        elif isinstance(error, JobFailed | EventFailed):
+            yield from _failed(error, request)
         elif isinstance(error, PermissionDenied) and os.geteuid() != 0:
             yield "Only root may do that: try sudo."
         elif isinstance(error, NoSessionKnown):
@@ -123,6 +130,59 @@ def _read_sources(directory: str) -> Sources:
     for _ in files.load():
         pass  # Only what is wrong with them is asked for.
     return described(files.describe())
+
+
+# -- why a job failed -------------------------------------------------------------------------------------------------
+
+
+def _failed(error: JobFailed | EventFailed, request: Request) -> Iterator[str]:
+    """Where to look for what has failed; of a job also what it has written, if that is where it usually is."""
+    yield f"For what failed, and how, see the daemon's log: {log_of_daemon(request.route.way)}."
+    if isinstance(error, EventFailed):
+        return
+    name = request.job_name()
+    places = default_places(request.environ, of_user=request.route.way == Way.SESSION_SOCKET)
+    if places.log_directory is not None:
+        instance = "" if request.arguments else request.own_job()[1]
+        yield from log_of_job(log_path(places.log_directory, name, instance).path)
+    files = sources_in(request.manager("GetState")).files
+    path = next((file.path for file in files if file.job == name and file.path.endswith(".conf")), None)
+    if path is not None:
+        yield f"To have its scripts checked: init-checkconf {path}"
+
+
+def log_of_daemon(way: str, proc: str = "/proc") -> str:
+    """Where the daemon that is reached that way tells what happens."""
+    if way not in (Way.PRIVATE_SOCKET, Way.SYSTEM_BUS):
+        return "its own output, where it was started"
+    if processes.first_is_upstartd(proc):
+        return "dmesg"
+    if processes.names(proc).get(1) == "systemd":
+        return f"journalctl -u {DAEMON}, or its own output if it is no service there"
+    return "its own output, where it was started"
+
+
+def log_of_job(path: str) -> Iterator[str]:
+    """How a job's log ends, and since when it does; nothing if there is none there, or it is empty.
+
+    A daemon that was told of another directory writes another one, so the time has to tell whether this is it.
+    """
+    try:
+        if not os.path.isfile(path):  # which nobody has to wait for, as for a pipe
+            return
+        with open(path, "rb") as file:
+            about = os.fstat(file.fileno())
+            file.seek(max(about.st_size - _END_OF_LOG, 0))
+            lines = file.read().decode("utf-8", "replace").splitlines()[-_LINES_OF_LOG:]
+    except PermissionError:
+        yield f"What it has written may be in {path}, which user {os.geteuid()} cannot read: try sudo."
+        return
+    except OSError:
+        return
+    if lines:
+        yield f"{path}, last written on {time.strftime('%Y-%m-%d at %H:%M:%S', time.localtime(about.st_mtime))}, ends:"
+        for line in lines:
+            yield f"  {''.join(letter if letter.isprintable() else '?' for letter in line.expandtabs())}"
 
 
 # -- why there is no daemon -------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from upstartd_clients.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from upstartd.places import Places
     from upstartd_clients.actions import Request
 
 
@@ -75,15 +76,16 @@ def job_directories(request: Request) -> list[str]:
         of_user = isinstance(error, NoSessionKnown) or request.route.way == Way.SESSION_SOCKET
         if not of_user and request.route.way == Way.SESSION_BUS:
             raise
-        directories = _default_directories(request.environ, of_user=of_user)
+        directories = list(default_places(request.environ, of_user=of_user).job_directories)
     for directory in directories:
         if not os.path.isabs(directory):
             raise LocalError(f"cannot find the job files: the daemon was told of {directory}, a relative path")
     return directories
 
 
-def _default_directories(environ: Mapping[str, str], *, of_user: bool) -> list[str]:
-    from upstartd import cli, places  # only where there is no daemon to ask
+def default_places(environ: Mapping[str, str], *, of_user: bool) -> Places:
+    """Where a daemon without options has its files: the system's, or this user's own."""
+    from upstartd import cli, places  # only where no daemon can be asked
 
     options = cli.parse(["--user"] if of_user else [], environ, uid=0, pid=0)
-    return list(places.find(options, environ, uid=os.geteuid(), pid=0).job_directories)
+    return places.find(options, environ, uid=os.geteuid(), pid=0)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.scripted_upstart import Answers, Fault, Ran, Reply, ScriptedUpstart, run_initctl, unknown_job
+from support.scripted_upstart import Answers, Fault, Ran, Reply, ScriptedUpstart, job_path, run_initctl, unknown_job
 from upstartd_clients.connect import Way
 from upstartd_clients.errors import BadAnswer
-from upstartd_clients.explain import no_daemon
+from upstartd_clients.explain import log_of_daemon, log_of_job, no_daemon
 from upstartd_clients.explain import unknown_job as explain_unknown_job
 from upstartd_clients.job_files import Sources, sources_in
 
@@ -136,6 +137,92 @@ def test_who_may_not_do_something_is_told_who_may(name: str, monkeypatch: pytest
             monkeypatch.setattr(os, "geteuid", lambda euid=euid: euid)
             said = run_initctl("status", "web", environ=daemon.environ(), terminal=True)
             assert said == (1, "", f"status: No\n{more}")
+
+
+FAILED = Fault("com.ubuntu.Upstart0_6.Error.JobFailed", "Job failed to start")
+OUTPUT = "For what failed, and how, see the daemon's log: its own output, where it was started."
+
+
+def failed_to_start(tmp_path: Path, *, terminal: bool = True, **environ: str) -> list[str]:
+    """The lines below the error that a job failed; its daemon is the user's own, and lets nobody see its state."""
+    with ScriptedUpstart({"GetJobByName": job_path(), "Start": FAILED, "GetInstanceByName": job_path(),
+                          "GetState": NOT_ALLOWED}) as daemon:
+        environ = daemon.environ(XDG_CACHE_HOME=str(tmp_path), **environ)
+        ran = run_initctl("start", *([] if "UPSTART_JOB" in environ else ["web"]), environ=environ, terminal=terminal)
+    assert (ran.code, ran.out) == (1, "")
+    first, *others = ran.err.splitlines()
+    assert first == "start: Job failed to start"
+    return others
+
+
+def write_log(tmp_path: Path, name: str, text: str) -> Path:
+    path = tmp_path / "upstart" / name
+    path.parent.mkdir()
+    path.write_text(text)
+    os.utime(path, (0, time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))))
+    return path
+
+
+def test_of_a_job_that_failed_the_end_of_its_log_is_shown(tmp_path: Path) -> None:
+    path = write_log(tmp_path, "web.log", "x" * 5000 + "\none\ntwo\tthree\n\x1b[2Jcannot listen\n")
+    assert failed_to_start(tmp_path) == [
+        OUTPUT, f"{path}, last written on 2026-01-02 at 03:04:05, ends:",
+        "  one", "  two     three", "  ?[2Jcannot listen"]
+    assert failed_to_start(tmp_path, terminal=False) == []
+
+
+def test_inside_a_job_the_log_of_the_instance_is_shown(tmp_path: Path) -> None:
+    path = write_log(tmp_path, "web-a_b.log", "no\n")
+    said = failed_to_start(tmp_path, UPSTART_JOB="web", UPSTART_INSTANCE="a/b")
+    assert said == [OUTPUT, f"{path}, last written on 2026-01-02 at 03:04:05, ends:", "  no"]
+
+
+def test_of_a_job_without_a_log_only_the_daemon_s_is_named(tmp_path: Path) -> None:
+    assert failed_to_start(tmp_path) == [OUTPUT]
+    os.mkfifo(tmp_path / "pipe")
+    assert list(log_of_job(str(tmp_path / "pipe"))) == []
+    assert list(log_of_job(str(write_log(tmp_path, "web.log", "")))) == []
+
+
+def test_of_a_log_that_is_not_for_this_user_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(write_log(tmp_path, "web.log", "no\n"))
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("builtins.open", refuse)
+    assert list(log_of_job(path)) == [
+        f"What it has written may be in {path}, which user {os.geteuid()} cannot read: try sudo."]
+
+
+def test_of_a_job_that_failed_the_file_is_named_where_the_daemon_tells_it(tmp_path: Path) -> None:
+    files = state(("web.override", "web", []), ("db.conf", "db", []), ("web.conf", "web", []))
+    with ScriptedUpstart({"GetJobByName": job_path(), "Restart": FAILED, "GetState": files}) as daemon:
+        ran = run_initctl("restart", "web", environ=daemon.environ(XDG_CACHE_HOME=str(tmp_path)), terminal=True)
+    assert ran.err.splitlines()[1:] == [
+        OUTPUT, "To have its scripts checked: init-checkconf /nonexistent/init/web.conf"]
+
+
+def test_of_an_event_that_failed_the_daemon_s_log_is_named() -> None:
+    fault = Fault("com.ubuntu.Upstart0_6.Error.EventFailed", "Event failed")
+    with ScriptedUpstart({"EmitEvent": fault}) as daemon:
+        ran = run_initctl("initctl", "emit", "boot", environ=daemon.environ(), terminal=True)
+    assert ran == (1, "", f"initctl: Event failed\n{OUTPUT}\n")
+
+
+@pytest.mark.parametrize(("first", "where"), [
+    ("systemd", "journalctl -u upstartd, or its own output if it is no service there"),
+    ("tini", "its own output, where it was started"),
+])
+@pytest.mark.parametrize("way", [Way.PRIVATE_SOCKET, Way.SYSTEM_BUS])
+def test_where_the_daemon_speaks_follows_from_what_started_it(proc: Path, way: str, first: str, where: str) -> None:
+    (proc / "1" / "comm").write_text(f"{first}\n")
+    assert log_of_daemon(way, str(proc)) == where
+
+
+def test_as_process_1_the_daemon_speaks_in_the_kernel_s_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upstartd_clients.processes.first_is_upstartd", lambda proc: True)
+    assert log_of_daemon(Way.PRIVATE_SOCKET) == "dmesg"
 
 
 def test_other_errors_are_not_explained() -> None:
