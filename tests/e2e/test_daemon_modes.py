@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.daemon import Daemon
+from support.daemon import Daemon, after
 from support.namespaces import network_namespace
 from support.waiting import LIMIT, wait_until
 
@@ -128,8 +127,6 @@ def test_a_daemon_without_standard_descriptors_keeps_its_own_files_from_getting_
 
 
 WITH_A_FAULT = """
-import sys
-from upstartd.cli import main
 from upstartd.proc.spawn import Spawner
 
 start = Spawner.start
@@ -138,13 +135,11 @@ def fail(self, effect):
     return start(self, effect) if effect.title == "good" else 1 / 0
 
 Spawner.start = fail
-del sys.argv[1]
-sys.exit(main())
 """
 
 
 def test_a_fault_of_ours_while_a_process_is_started_fails_its_job_and_no_other(tmp_path: Path) -> None:
-    with Daemon(tmp_path, "--user", through=(sys.executable, "-c", WITH_A_FAULT)) as daemon:
+    with Daemon(tmp_path, "--user", through=after(WITH_A_FAULT)) as daemon:
         daemon.write_job("bad", "exec sleep 1000\n")
         daemon.write_job("good", "exec sleep 1000\n")
         done = daemon.try_run("start", "bad")

@@ -16,7 +16,7 @@ import pytest
 from jeepney import MessageType
 
 from support.bus_host import MANAGER, ROOT, Client
-from support.daemon import PROGRAMS, Daemon
+from support.daemon import PROGRAMS, Daemon, after
 from support.waiting import wait_until
 from upstartd.proc import control_group_trees as trees
 from upstartd.proc.kernel import LinuxKernel
@@ -107,21 +107,17 @@ def test_what_is_done_is_told_step_by_step(daemon: Daemon) -> None:
 
 
 WITHOUT_A_STATE = """
-import sys
-from upstartd.cli import main
 from upstartd.engine import snapshot
 
 def fail(engine):
     raise RuntimeError("on purpose")
 
 snapshot.take = fail
-del sys.argv[1]
-sys.exit(main())
 """
 
 
 def test_a_state_that_cannot_be_had_leaves_the_jobs_to_themselves(tmp_path: Path) -> None:
-    with Daemon(tmp_path, "--user", through=(sys.executable, "-c", WITHOUT_A_STATE)) as daemon:
+    with Daemon(tmp_path, "--user", through=after(WITHOUT_A_STATE)) as daemon:
         daemon.write_job("web", "exec sleep 1000\n")
         pid = pid_of(daemon.run("start", "web"))
         restart(daemon)

@@ -147,6 +147,12 @@ class Daemon:
         return run_in_terminal(command, self.environ)
 
 
+def after(change: str) -> tuple[str, ...]:
+    """What to run a daemon `through` for it to begin with some Python, which changes what it is made of."""
+    run = "import sys\nfrom upstartd.cli import main\ndel sys.argv[1]\nsys.exit(main())"
+    return sys.executable, "-c", f"{change}\n{run}"
+
+
 def descendants(pid: int) -> list[int]:
     """The processes below `pid`, by their parents in /proc."""
     children: dict[int, list[int]] = {}
