@@ -138,18 +138,13 @@ def _change(request: Request, method: str) -> None:
     else:
         job, env = _job(request)
         instance = job.change(method, env, wait=request.wait)
-    print_status(request, instance.job.name, instance.status())
+    request.output.lines(_status_lines(request, instance.job.name, instance.status()))
 
 
 def _job(request: Request) -> tuple[Job, list[str]]:
     """The job that is named first, and the variables after it."""
     name, *env = request.arguments
     return request.upstart.job(name), env
-
-
-def print_status(request: Request, job: str, status: Status | None) -> None:
-    """Print where an instance of a job stands; None if there is none."""
-    request.output.lines(_status_lines(request, job, status))
 
 
 def _status_lines(request: Request, job: str, status: Status | None) -> Iterable[str]:
@@ -188,7 +183,11 @@ def find_instance(request: Request) -> Instance:
 
 def status(request: Request) -> None:
     """Print where the instance stands that the arguments name."""
-    job, status = find_status(request)
+    tell_status(request, *find_status(request))
+
+
+def tell_status(request: Request, job: str, status: Status | None) -> None:
+    """Print where an instance of a job stands, in the form that is asked for; None if there is none."""
     request.answer(_status_lines(request, job, status), lambda: as_json.status(job, status))
 
 

@@ -63,8 +63,7 @@ def _takes_all(line: Arguments, known: Iterable[Option], given: Given, *, up_to_
 def run(program: str, arguments: Iterable[str], environ: Mapping[str, str], output: Output) -> int:
     """Carry out a command line; gives the exit code. A ClientError says why it could not be done."""
     command, options, operands = parse(program, arguments)
-    verbosity = options.last("quiet", "verbose")
-    output.quiet, output.verbose = verbosity == "quiet", verbosity == "verbose"
+    output.heed(options)
     if (asked := options.last("help", "version")) or command is None or command.action is None:
         _print_help(program, command, asked, output)
         return 0

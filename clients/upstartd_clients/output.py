@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, TextIO
 
+    from upstartd_clients.options import Given
+
 
 class Colour:
     """What terminals are told for a colour (ECMA-48, SGR)."""
@@ -57,6 +59,11 @@ class Output:
     def for_people(self) -> bool:
         """Whether errors go to a terminal: only there more is said than scripts may rely on."""
         return self._attended and self._err.isatty()
+
+    def heed(self, options: Given) -> None:
+        """Print as much from now on as the options of a command line say: of --quiet and --verbose the last counts."""
+        verbosity = options.last("quiet", "verbose")
+        self.quiet, self.verbose = verbosity == "quiet", verbosity == "verbose"
 
     def tint(self, text: str, colour: str) -> str:
         """The text in one of the colours of Colour, where colours show; empty is none."""

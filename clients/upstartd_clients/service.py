@@ -105,7 +105,8 @@ class Services:
             if work := ACTIONS.get(action):
                 return work(Job(self, [name, *arguments]))
             if script is None:
-                raise ServiceError(f"{name} is a job, and has no action `{action}'", UNIMPLEMENTED)
+                wrong = f"has no action `{action}'" if action else "an action is missing"
+                raise ServiceError(f"{name} is a job, and {wrong}: use one of {', '.join(ACTIONS)}", UNIMPLEMENTED)
         elif script is None:
             self._output.error_line(f"{name}: unrecognized service")
             if self._output.for_people:
@@ -232,12 +233,15 @@ class Job(NamedTuple):
     def status(self) -> int:
         """Print the status; gives the exit code that LSB has for it."""
         with self.services.request("status", self.words) as request:
+            if request.options.last("help", "version"):
+                return self._carry_out("status")
+            request.output.heed(request.options)
             try:
                 name, status = actions.find_status(request)
             except ClientError as error:
                 request.output.complain(error)
                 return STOPPED if isinstance(error, UnknownInstance) else UNKNOWN
-            actions.print_status(request, name, status)
+            actions.tell_status(request, name, status)
             return RUNNING if status and _runs(status) else STOPPED
 
     def runs(self) -> bool:

@@ -37,8 +37,7 @@ class Tool(NamedTuple):
             if option.long in ("help", "version"):
                 self._print(option.long, output)
                 return None
-        verbosity = given.last("quiet", "verbose")
-        output.quiet, output.verbose = verbosity == "quiet", verbosity == "verbose"
+        output.heed(given)
         return given, line.operands
 
     def _print(self, asked: str, output: Output) -> None:

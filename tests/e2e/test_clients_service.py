@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from support.dbus_daemon import DBusDaemon
 from support.namespaces import network_namespace
 from support.terminal import run_in_terminal
 from support.waiting import LIMIT, wait_until
+from upstartd_clients.service import ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,9 +169,24 @@ def test_force_reload_restarts_what_cannot_be_reloaded(daemon: Daemon) -> None:
 
 def test_an_action_that_a_job_has_not_is_unimplemented(daemon: Daemon) -> None:
     daemon.write_job("web", SLEEP)
-    for action in ("frob", "Start", ""):
-        assert outcome(daemon, "web", action) == (3, "", f"service: web is a job, and has no action `{action}'\n")
-    assert outcome(daemon, "web") == outcome(daemon, "web", "")
+    actions = ", ".join(ACTIONS)
+    for action in ("frob", "Start"):
+        assert outcome(daemon, "web", action) == (
+            3, "", f"service: web is a job, and has no action `{action}': use one of {actions}\n")
+    for words in (["web"], ["web", ""]):
+        assert outcome(daemon, *words) == (
+            3, "", f"service: web is a job, and an action is missing: use one of {actions}\n")
+
+
+def test_status_heeds_its_options(daemon: Daemon) -> None:
+    daemon.write_job("web", SLEEP)
+    assert outcome(daemon, "web", "status", "-q") == (3, "", "")
+    assert outcome(daemon, "web", "status", "-q", "-v") == (3, STOPPED, "")
+    code, out, err = outcome(daemon, "web", "status", "--json")
+    assert (code, json.loads(out)["state"], err) == (3, "waiting", "")
+    for asked in ("--help", "--version"):
+        assert outcome(daemon, "web", "status", asked) == (0, daemon.run("status", asked), "")
+    assert outcome(daemon, "web", "status", "--frob")[:2] == (1, "")
 
 
 def test_a_name_that_nothing_has_is_unrecognized(daemon: Daemon) -> None:
