@@ -1,7 +1,8 @@
 """service(8): jobs and init scripts by one name, with the exit codes of LSB.
 
-A job is what the daemon knows under that name, wherever its file lies: it takes precedence over an init script. Source:
-clients specification, section 5; Linux Standard Base, Init Script Actions.
+A job is what the daemon knows under that name, wherever its file lies: it takes precedence over an init script. A name
+that is neither is handed on to the machine's own `service`, if that is on PATH as well. Source: clients specification,
+section 5; Linux Standard Base, Init Script Actions.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from upstartd_clients.output import guarded, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import NoReturn
 
     from upstartd_clients.interface import Status
     from upstartd_clients.output import Output
 
+PROGRAM = "service"
 INIT_SCRIPTS = "/etc/init.d"
 
 # What LSB wants of `status`, and of an action that does not exist.
@@ -36,13 +39,18 @@ _OPTIONS = (
 )
 # What lies beside init scripts and is none, or must not be run to see how it is.
 _NO_SERVICE = r"README|skeleton|rc|rcS|single|reboot|halt|killall|functions|.*\.dpkg-.*"
+# Which programs `service` have had a name before it was handed on, in case that the next one is this program as well.
+_TRIED = "UPSTARTD_SERVICE_TRIED"
 _STATUS_ACTION = rb"""(?m)(^|[\s|"'(])status["']?\s*(\||\))"""
 
 
-def run(arguments: Iterable[str], environ: Mapping[str, str], output: Output, scripts: str = INIT_SCRIPTS) -> int:
-    """Carry out a command line of service(8); `scripts` is the directory of the init scripts. Gives the exit code.
+def run(arguments: Iterable[str], environ: Mapping[str, str], output: Output, scripts: str = INIT_SCRIPTS,
+        itself: str = "") -> int:
+    """Carry out a command line of service(8); `scripts` is the directory of the init scripts, `itself` this program's
+    file. Gives the exit code.
 
-    Where it comes to an init script, that takes this process's place. A ClientError says why nothing could be done.
+    Where it comes to an init script, or to another `service`, that takes this process's place. A ClientError says why
+    nothing could be done.
     """
     line = Arguments(arguments)
     given = {option.long for option, _ in line.options(_OPTIONS, up_to_operand=True)}
@@ -58,7 +66,7 @@ def run(arguments: Iterable[str], environ: Mapping[str, str], output: Output, sc
     services = Services(environ, output, scripts, of_user="user" in given)
     if "status-all" in given:
         return services.show_all()
-    return services.act(words[0], words[1] if len(words) > 1 else "", words[2:])
+    return services.act(words, itself)
 
 
 def _print(lines: Iterable[str], output: Output, code: int) -> int:
@@ -74,7 +82,8 @@ def _usage(program: str) -> Iterable[str]:
     yield f"Usage: {program} [--user] NAME ACTION [ARGUMENT]..."
     yield f"       {program} [--user] --status-all"
     yield f"       {program} [--user] NAME --full-restart"
-    yield "Start, stop and look at services: jobs, and init scripts."
+    yield "Start, stop and look at services: jobs, and init scripts. A name that is neither"
+    yield "is handed on to the next program `service' on PATH, if there is one."
     yield ""
     yield from texts.option_list(_OPTIONS)
     yield ""
@@ -97,8 +106,10 @@ class Services:
 
     # -- one service --------------------------------------------------------------------------------------------------
 
-    def act(self, name: str, action: str, arguments: Sequence[str]) -> int:
-        """Do to a service what is asked for; gives the exit code."""
+    def act(self, words: Sequence[str], itself: str = "") -> int:
+        """Do to a service what is asked for: its name, an action and more. Gives the exit code. `itself` is this
+        program's file."""
+        name, action, arguments = words[0], "".join(words[1:2]), words[2:]
         script = self._script(name)
         why_no_job = self._why_no_job(name)
         if why_no_job is None:
@@ -108,6 +119,7 @@ class Services:
                 wrong = f"has no action `{action}'" if action else "an action is missing"
                 raise ServiceError(f"{name} is a job, and {wrong}: use one of {', '.join(ACTIONS)}", UNIMPLEMENTED)
         elif script is None:
+            self._hand_on(words, itself)
             self._output.error_line(f"{name}: unrecognized service")
             if self._output.for_people:
                 from upstartd_clients.explain import explain  # reads files, asks more: only for whoever reads it
@@ -118,7 +130,8 @@ class Services:
         if action == "--full-restart":
             self._run_script(script, "stop")
             action = "start"
-        return self._become(script, [word for word in (action, *arguments) if word])
+        os.chdir("/")
+        return self._execute(script, [word for word in (action, *arguments) if word], self._script_environ)
 
     def _why_no_job(self, name: str) -> ClientError | None:
         """Why the daemon knows no job of that name; None if it does. That the system's is not there is a reason."""
@@ -164,20 +177,37 @@ class Services:
         except OSError:
             return None
 
-    def _become(self, script: str, arguments: list[str]) -> int:
-        """Execute an init script in this process's place; ServiceError if that does not work."""
+    def _execute(self, path: str, arguments: Iterable[str], environ: Mapping[str, str]) -> NoReturn:
+        """Execute a program in this process's place; ServiceError if that does not work."""
         self._output.flush()
-        os.chdir("/")
         try:
             try:
-                os.execve(script, [script, *arguments], self._script_environ)
+                os.execve(path, [path, *arguments], environ)
             except OSError as error:
                 if error.errno != errno.ENOEXEC:
                     raise
                 # It does not say by what it is to be run, so that is the shell, as a shell would decide too.
-                os.execve("/bin/sh", ["/bin/sh", script, *arguments], self._script_environ)
+                os.execve("/bin/sh", ["/bin/sh", path, *arguments], environ)
         except OSError as error:
-            raise ServiceError(f"cannot run {script}: {error.strerror}") from error
+            raise ServiceError(f"cannot run {path}: {error.strerror}") from error
+
+    # -- another init's services --------------------------------------------------------------------------------------
+
+    def _hand_on(self, words: Sequence[str], itself: str) -> None:
+        """Execute the next program on PATH that has the name of this one, and is another, if there is one.
+
+        A job that is not known now, as its file is wrong or the daemon is not there, is still nobody else's business.
+        """
+        from upstartd.places import SYSTEM_JOBS  # rarely needed, and it takes time to import
+
+        if self._scripts is None or os.path.exists(os.path.join(SYSTEM_JOBS, f"{words[0]}.conf")):
+            return
+        tried = [path for path in self._environ.get(_TRIED, "").split(":") if path] + [os.path.realpath(itself)]
+        for directory in self._environ.get("PATH", "").split(":"):
+            path = os.path.join(directory, PROGRAM)
+            if (os.path.isabs(path) and os.path.isfile(path) and os.access(path, os.X_OK)
+                    and os.path.realpath(path) not in tried):
+                self._execute(path, words, self._environ | {_TRIED: ":".join(tried)})
 
     # -- all services -------------------------------------------------------------------------------------------------
 
@@ -324,4 +354,4 @@ def _only_session(environ: Mapping[str, str]) -> str:
 
 def main() -> int:
     """The program: reads sys.argv and the environment, gives the exit code."""
-    return run_program(sys.argv, lambda arguments, output: run(arguments, os.environ, output))
+    return run_program(sys.argv, lambda arguments, output: run(arguments, os.environ, output, itself=sys.argv[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,10 +30,12 @@ STOPPED = "web stop/waiting\n"
 # service(8) with other init scripts than those of this machine: argv is the directory, then the command line.
 WITH_SCRIPTS = """
 import os, sys
+from upstartd import places
 from upstartd_clients import connect, service
 from upstartd_clients.output import run_program
 if "{private}":
     connect.PRIVATE_ADDRESS = "{private}"
+places.SYSTEM_JOBS = "{jobs}"
 argv = ["service", *sys.argv[2:]]
 sys.exit(run_program(argv, lambda words, output: service.run(words, os.environ, output, sys.argv[1])))
 """
@@ -259,7 +262,8 @@ def test_without_user_the_session_is_never_asked(daemon: Daemon) -> None:
     with ExitStack() as stack:
         if os.geteuid() == 0:  # else it is the system bus that is asked, and there is none
             stack.enter_context(network_namespace())
-        done = daemon.try_run("service", "web", "start")
+        done = subprocess.run([PROGRAMS / "service", "web", "start"], env=daemon.environ | {"PATH": "/nonexistent"},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "web: unrecognized service\n")
     assert daemon.run("status", "web") == STOPPED
 
@@ -305,11 +309,12 @@ def make_scripts(tmp_path: Path, **bodies: str) -> Path:
     return directory
 
 
-def with_scripts(scripts: Path, *words: str, environ: dict[str, str] | None = None,
-                 private: str = NOBODY) -> subprocess.CompletedProcess[str]:
-    """service(8) with these init scripts; `private` takes the place of the system's private socket, unless empty."""
-    base = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus", "PATH": os.environ["PATH"]}
-    return subprocess.run([sys.executable, "-c", WITH_SCRIPTS.format(private=private), scripts, *words],
+def with_scripts(scripts: Path, *words: str, environ: dict[str, str] | None = None, private: str = NOBODY,
+                 jobs: str = "/nonexistent") -> subprocess.CompletedProcess[str]:
+    """service(8) with these init scripts, and these job files. `private` takes the place of the system's private
+    socket, unless empty. No other service(8) is on PATH."""
+    base = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus", "PATH": "/nonexistent"}
+    return subprocess.run([sys.executable, "-c", WITH_SCRIPTS.format(private=private, jobs=jobs), scripts, *words],
                           env=base | (environ or {}), stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           check=False, timeout=LIMIT)
 
@@ -367,6 +372,63 @@ def test_status_all_asks_each_script_that_can_be_asked(tmp_path: Path) -> None:
 def test_status_all_without_scripts_and_daemon_shows_nothing(tmp_path: Path) -> None:
     done = with_scripts(tmp_path / "none", "--status-all")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# -- another init's services ------------------------------------------------------------------------------------------
+
+
+def make_other(tmp_path: Path) -> dict[str, str]:
+    """An environment with another service(8) on PATH, behind several that are none."""
+    other = tmp_path / "usr" / "service"
+    other.parent.mkdir()
+    other.write_text('#!/bin/sh\necho "$0 $# $@"\nexit 5\n')
+    other.chmod(0o755)
+    (tmp_path / "directory" / "service").mkdir(parents=True)
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "service").write_text("")
+    return {"PATH": f".::relative:{tmp_path}/none:{tmp_path}/directory:{tmp_path}/plain:{tmp_path}/usr:/usr/bin:/bin"}
+
+
+def test_a_name_that_is_neither_job_nor_script_is_handed_on_to_the_next_service_on_path(tmp_path: Path) -> None:
+    scripts, environ = make_scripts(tmp_path, web="echo script"), make_other(tmp_path)
+    done = with_scripts(scripts, "db", "restart", "a b", "--x", environ=environ)
+    assert (done.returncode, done.stdout, done.stderr) == (5, f"{tmp_path}/usr/service 4 db restart a b --x\n", "")
+    assert with_scripts(scripts, "web", "start", environ=environ).stdout == "script\n"
+
+
+def test_a_name_with_a_job_file_is_not_handed_on(tmp_path: Path) -> None:
+    (tmp_path / "db.conf").write_text("frob\n")
+    done = with_scripts(tmp_path, "db", "start", environ=make_other(tmp_path), jobs=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "db: unrecognized service\n")
+
+
+def test_what_is_meant_for_a_user_s_daemon_is_not_handed_on(tmp_path: Path) -> None:
+    with Daemon(tmp_path, "--user", "--no-startup-event") as daemon:
+        environ = make_other(tmp_path) | {"UPSTART_SESSION": daemon.environ["UPSTART_SESSION"]}
+        done = with_scripts(tmp_path, "--user", "db", "start", environ=environ)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "db: unrecognized service\n")
+
+
+@pytest.mark.parametrize("other", [True, False])
+def test_no_name_is_handed_on_to_a_service_that_has_had_it(tmp_path: Path, other: bool) -> None:
+    environ = make_other(tmp_path) | {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/bus"}
+    for directory in ("link", "copy", "opt", "again"):
+        (tmp_path / directory).mkdir()
+    (tmp_path / "link" / "service").symlink_to(PROGRAMS / "service")
+    (tmp_path / "again" / "service").symlink_to(PROGRAMS / "service")
+    shutil.copy(PROGRAMS / "service", tmp_path / "opt")  # as another installation has it
+    (tmp_path / "copy" / "service").symlink_to(tmp_path / "opt" / "service")
+    if not other:
+        (tmp_path / "usr" / "service").unlink()
+    environ["PATH"] = f"{tmp_path}/link:{tmp_path}/copy:{tmp_path}/again:{tmp_path}/usr"
+    with ExitStack() as stack:
+        if os.geteuid() == 0:  # so that no daemon of this machine is asked
+            stack.enter_context(network_namespace())
+        done = subprocess.run([tmp_path / "link" / "service", "no-such-service", "start"], env=environ,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=LIMIT)
+    said = (done.returncode, done.stdout, done.stderr)
+    assert said == ((5, f"{tmp_path}/usr/service 2 no-such-service start\n", "") if other
+                    else (1, "", "no-such-service: unrecognized service\n"))
 
 
 # -- the command line -------------------------------------------------------------------------------------------------
