@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from jeepney import HeaderFields, Message, MessageFlag, MessageType, Parser, new_error, new_method_return, new_signal
@@ -47,6 +48,7 @@ class Called(NamedTuple):
     arguments: tuple[Any, ...]
 
 
+JOBS = "/com/ubuntu/Upstart/jobs"  # below which the objects of jobs are
 HANG_UP = None
 Answer = Reply | Fault | Raw | None
 Answers = Mapping[str, Answer | Callable[["Called"], Answer]]
@@ -66,7 +68,7 @@ def instance(name: str = "", goal: str = "start", state: str = "running", *proce
 
 def job_path(name: str = "web") -> Reply:
     """The answer to GetJobByName, for a name that is its own path element."""
-    return Reply("o", (f"/com/ubuntu/Upstart/jobs/{name}",))
+    return Reply("o", (f"{JOBS}/{name}",))
 
 
 class ScriptedUpstart:
@@ -108,7 +110,8 @@ class ScriptedUpstart:
                 peer, _ = self._listener.accept()
             except OSError:
                 return
-            with peer:
+            # A client that has what it wanted may hang up, with other answers unread.
+            with peer, suppress(BrokenPipeError, ConnectionResetError):
                 self._converse(peer)
 
     def _converse(self, peer: socket.socket) -> None:
@@ -125,10 +128,7 @@ class ScriptedUpstart:
                 answer = self._answer(message)
                 if answer is HANG_UP:
                     return
-                try:
-                    peer.sendall(answer)
-                except BrokenPipeError:
-                    return  # The client had what it wanted.
+                peer.sendall(answer)
 
     def _answer(self, message: Message) -> bytes | None:
         fields = message.header.fields

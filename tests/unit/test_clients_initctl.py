@@ -16,6 +16,7 @@ from jeepney import Endianness, Header, Message, MessageType, new_method_return
 from support.scripted_upstart import (
     GONE,
     HANG_UP,
+    JOBS,
     Answer,
     Answers,
     Called,
@@ -34,9 +35,8 @@ from upstartd_clients import connection
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JOBS = "/com/ubuntu/Upstart/jobs"
 NOTHING = Reply()
-WEB = "/com/ubuntu/Upstart/jobs/web"
+WEB = f"{JOBS}/web"
 INSTANCE = Reply("o", (f"{WEB}/_",))
 INSIDE = {"UPSTART_JOB": "web", "UPSTART_INSTANCE": "a"}
 

@@ -10,6 +10,7 @@ import pytest
 
 from support.scripted_upstart import (
     GONE,
+    JOBS,
     Answers,
     Called,
     Fault,
@@ -25,7 +26,6 @@ from upstartd_clients.commands import COMMANDS
 if TYPE_CHECKING:
     from pathlib import Path
 
-JOBS = "/com/ubuntu/Upstart/jobs"
 WEB = {"GetJobByName": job_path(), "GetInstance": Reply("o", (f"{JOBS}/web/_",))}
 
 

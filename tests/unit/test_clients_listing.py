@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.scripted_upstart import GONE, Answers, Called, Reply, ScriptedUpstart, instance, run_initctl
+from support.scripted_upstart import GONE, JOBS, Answers, Called, Reply, ScriptedUpstart, instance, run_initctl
 from upstartd_clients import processes, render
 from upstartd_clients.interface import Status
 from upstartd_clients.listing import Listing
@@ -20,7 +20,6 @@ from upstartd_clients.listing import Listing
 if TYPE_CHECKING:
     from pathlib import Path
 
-JOBS = "/com/ubuntu/Upstart/jobs"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.scripted_upstart import HANG_UP, Answer, Called, Fault, Ran, Reply, ScriptedUpstart
-from support.sysv_machine import RELEASE, SysvMachine
+from support.sysv_machine import RELEASE, SysvMachine, no_daemon, system_daemon
 from upstartd import utmp
 from upstartd.machine import Reboot
 from upstartd_clients import connect, processes, runlevel, telinit
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 NOTHING = Reply()
 BOOT, LEVEL = utmp.BOOT_TIME, utmp.RUN_LEVEL
-NOBODY = "unix:abstract=/upstartd/test/nobody"
 
 
 def pid(now: str, before: str = "") -> int:
@@ -40,17 +39,13 @@ def machine(tmp_path: Path) -> SysvMachine:
 
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedUpstart]:
-    """The system's daemon, which takes every event."""
-    with ScriptedUpstart({"EmitEvent": NOTHING, "ReloadConfiguration": NOTHING}) as running:
-        monkeypatch.setattr(connect, "PRIVATE_ADDRESS", running.address)
+    with system_daemon(monkeypatch) as running:
         yield running
 
 
 @pytest.fixture
 def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no daemon: not the system's, and none on a bus."""
-    monkeypatch.setattr(connect, "PRIVATE_ADDRESS", NOBODY)
-    monkeypatch.setattr(connect, "SYSTEM_BUS_ADDRESS", NOBODY)
+    no_daemon(monkeypatch)
 
 
 def note(path: str, kind: int, number: int, user: bytes = b"runlevel") -> None:

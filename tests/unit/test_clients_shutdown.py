@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.scripted_upstart import Fault, Reply, ScriptedUpstart
-from support.sysv_machine import SysvMachine
+from support.scripted_upstart import Fault, ScriptedUpstart
+from support.sysv_machine import SysvMachine, no_daemon, system_daemon
 from upstartd import utmp
 from upstartd_clients import connect
 from upstartd_clients.broadcast import tell_everybody
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-NOBODY = "unix:abstract=/upstartd/test/nobody"
 
 
 @pytest.fixture
@@ -40,15 +39,13 @@ def machine(tmp_path: Path) -> SysvMachine:
 
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedUpstart]:
-    with ScriptedUpstart({"EmitEvent": Reply()}) as running:
-        monkeypatch.setattr(connect, "PRIVATE_ADDRESS", running.address)
+    with system_daemon(monkeypatch) as running:
         yield running
 
 
 @pytest.fixture
 def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "PRIVATE_ADDRESS", NOBODY)
-    monkeypatch.setattr(connect, "SYSTEM_BUS_ADDRESS", NOBODY)
+    no_daemon(monkeypatch)
 
 
 class Terminal:
