@@ -4,8 +4,8 @@ A variant is a pair of its signature and its value, a structure a tuple, a dicti
 any other array a list. Any value can be read; only those are written that the daemon's methods take. Not responsible
 for messages (messages.py). Source: D-Bus specification, Type System, Marshaling.
 
-This is ours because of `initctl list`: to write thousands of calls, and to read as many answers that have next to nothing
-in them, takes four times as much of a library that is made for anything.
+This is ours because of `initctl list`: to write thousands of calls, and to read as many answers that have next to
+nothing in them, takes four times as much of a library that is made for anything.
 """
 
 from __future__ import annotations
