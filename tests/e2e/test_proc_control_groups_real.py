@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import tempfile
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -39,17 +38,6 @@ def tree_of(controller: str, *, unified: bool) -> Tree:
                 pytest.skip(f"{tree.place} cannot be written to")
             return tree
     pytest.skip(f"no controller {controller} in a tree of version {version} here")
-
-
-@pytest.fixture
-def out() -> Iterator[Path]:
-    """A file for the processes to write to, whoever they are."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "out")
-        path.touch()
-        path.parent.chmod(0o755)
-        path.chmod(0o666)
-        yield path
 
 
 def group_in(tree: Tree, text: str) -> str:

@@ -8,7 +8,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +31,6 @@ def supervised(request: pytest.FixtureRequest) -> Iterator[Supervised]:
     """A supervisor; what it starts must be the same by both ways."""
     with Supervised(quick=request.param) as running:
         yield running
-
-
-@pytest.fixture
-def out() -> Iterator[Path]:
-    """A file for the processes to write to, whoever they are; what is around tmp_path is for one user alone."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory, "out")
-        path.touch()
-        path.parent.chmod(0o755)
-        path.chmod(0o666)
-        yield path
 
 
 def program(path: Path, text: str) -> Path:

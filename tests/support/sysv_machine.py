@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from support.scripted_upstart import Ran, Reply, ScriptedUpstart, Terminal
+from support.scripted_upstart import Ran, Terminal
 from upstartd import utmp
-from upstartd_clients import connect, reboot, shutdown, telinit
+from upstartd_clients import reboot, shutdown, telinit
 from upstartd_clients.errors import LocalError
 from upstartd_clients.machine import Machine
 from upstartd_clients.output import Output, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
-
-    import pytest
 
     from upstartd.machine import Reboot
 
 RELEASE = os.uname().release.encode()
-
-
-NOBODY = "unix:abstract=/upstartd/test/nobody"
-
-
-@contextmanager
-def system_daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedUpstart]:
-    """The system's daemon, which takes every event."""
-    with ScriptedUpstart({"EmitEvent": Reply(), "ReloadConfiguration": Reply()}) as running:
-        monkeypatch.setattr(connect, "PRIVATE_ADDRESS", running.address)
-        yield running
-
-
-def no_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no daemon: not the system's, and none on a bus."""
-    monkeypatch.setattr(connect, "PRIVATE_ADDRESS", NOBODY)
-    monkeypatch.setattr(connect, "SYSTEM_BUS_ADDRESS", NOBODY)
 
 
 class SysvMachine(Machine):

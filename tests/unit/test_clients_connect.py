@@ -80,7 +80,7 @@ def test_a_session_bus_that_nothing_says_the_address_of_is_an_error() -> None:
         route("--session", {}, SOMEBODY)
 
 
-def why_not(way: str, address: str) -> ConnectionFailed:
+def why_not(way: Way, address: str) -> ConnectionFailed:
     with pytest.raises(ConnectionFailed) as caught:
         connect(Route(way, address), {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"})
     return caught.value
@@ -90,7 +90,7 @@ def why_not(way: str, address: str) -> ConnectionFailed:
     (Way.SESSION_SOCKET, "Upstart"), (Way.PRIVATE_SOCKET, "Upstart"), (Way.SYSTEM_BUS, "system bus"),
     (Way.SESSION_BUS, "session bus"),
 ])
-def test_where_nobody_listens_the_socket_is_named(way: str, called: str) -> None:
+def test_where_nobody_listens_the_socket_is_named(way: Way, called: str) -> None:
     error = why_not(way, "unix:abstract=/upstartd/test/nobody")
     assert error.message == (
         f"Unable to connect to {called}: Failed to connect to socket /upstartd/test/nobody: Connection refused")
@@ -107,7 +107,7 @@ def test_where_nobody_listens_the_socket_is_named(way: str, called: str) -> None
     ("tcp:host=localhost,port=1", "cannot use an address of type tcp: only unix sockets are connected to"),
 ])
 def test_what_is_wrong_with_an_address_is_told_in_the_words_of_the_library(
-        way: str, called: str, address: str, why: str) -> None:
+        way: Way, called: str, address: str, why: str) -> None:
     error = why_not(way, address)
     assert isinstance(error, WrongAddress)
     assert error.message == f"Unable to connect to {called}: {why}"

@@ -215,7 +215,7 @@ def test_of_an_event_that_failed_the_daemon_s_log_is_named() -> None:
     ("tini", "its own output, where it was started"),
 ])
 @pytest.mark.parametrize("way", [Way.PRIVATE_SOCKET, Way.SYSTEM_BUS])
-def test_where_the_daemon_speaks_follows_from_what_started_it(proc: Path, way: str, first: str, where: str) -> None:
+def test_where_the_daemon_speaks_follows_from_what_started_it(proc: Path, way: Way, first: str, where: str) -> None:
     (proc / "1" / "comm").write_text(f"{first}\n")
     assert log_of_daemon(way, str(proc)) == where
 
@@ -243,7 +243,7 @@ def proc(tmp_path: Path) -> Path:
     return directory
 
 
-def in_proc(proc: Path, way: str, first: str) -> list[str]:
+def in_proc(proc: Path, way: Way, first: str) -> list[str]:
     (proc / "1" / "comm").write_text(f"{first}\n")
     return list(no_daemon(way, {}, proc=str(proc)))
 
@@ -256,7 +256,7 @@ def test_a_wrong_address_is_shown_with_where_it_comes_from() -> None:
 
 
 @pytest.mark.parametrize("way", [Way.PRIVATE_SOCKET, Way.SYSTEM_BUS])
-def test_where_no_daemon_runs_the_init_that_does_is_named(proc: Path, way: str) -> None:
+def test_where_no_daemon_runs_the_init_that_does_is_named(proc: Path, way: Way) -> None:
     assert in_proc(proc, way, "systemd") == [
         "No upstartd runs: process 1 is systemd. To start it there: systemctl start upstartd"]
     assert in_proc(proc, way, "runit") == ["No upstartd runs: process 1 is runit. To start it, as root: upstartd &"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.scripted_upstart import HANG_UP, Answer, Called, Fault, Ran, Reply, ScriptedUpstart
-from support.sysv_machine import RELEASE, SysvMachine, no_daemon, system_daemon
+from support.sysv_machine import RELEASE, SysvMachine
 from upstartd import utmp
 from upstartd.machine import Reboot
 from upstartd_clients import connect, processes, runlevel, telinit
@@ -20,7 +20,7 @@ from upstartd_clients.machine import Machine
 from upstartd_clients.output import Output, guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 NOTHING = Reply()
@@ -30,22 +30,6 @@ BOOT, LEVEL = utmp.BOOT_TIME, utmp.RUN_LEVEL
 def pid(now: str, before: str = "") -> int:
     """The pid of the record that tells of a runlevel, and of the one before."""
     return ord(now) + (256 * ord(before) if before else 0)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> SysvMachine:
-    return SysvMachine(tmp_path)
-
-
-@pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedUpstart]:
-    with system_daemon(monkeypatch) as running:
-        yield running
-
-
-@pytest.fixture
-def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    no_daemon(monkeypatch)
 
 
 def note(path: str, kind: int, number: int, user: bytes = b"runlevel") -> None:

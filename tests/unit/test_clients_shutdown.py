@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.scripted_upstart import Fault, ScriptedUpstart
-from support.sysv_machine import SysvMachine, no_daemon, system_daemon
+from support.sysv_machine import SysvMachine
 from upstartd import utmp
 from upstartd_clients import connect
 from upstartd_clients.broadcast import tell_everybody
@@ -29,23 +29,6 @@ from upstartd_clients.shutdown import call_off, only_one, seconds_until, signals
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> SysvMachine:
-    return SysvMachine(tmp_path)
-
-
-@pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedUpstart]:
-    with system_daemon(monkeypatch) as running:
-        yield running
-
-
-@pytest.fixture
-def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    no_daemon(monkeypatch)
 
 
 class Terminal:
