@@ -302,7 +302,7 @@ def check_config(request: Request) -> int:
     if request.arguments and not wanted:
         raise LocalError(f"Invalid job class: {request.arguments[0]}")
     known = [event for events in request.options.values("ignore-events") for event in events.split(",")]
-    if request.route.way == Way.SESSION_SOCKET:
+    if request.route.way is Way.SESSION_SOCKET:
         known.append(SESSION_EVENT)
     checker = Checker(jobs, known, warn="warn" in request.options)
     found = [(job.name, complaints) for job in wanted if (complaints := list(checker.complaints(job)))]

@@ -6,6 +6,7 @@ the daemon's own module. Source: clients specification, section 2, Which daemon.
 
 from __future__ import annotations
 
+import enum
 import os
 import socket
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,13 +27,13 @@ PRIVATE_ADDRESS = "unix:abstract=/com/ubuntu/upstart"
 SYSTEM_BUS_ADDRESS = "unix:path=/var/run/dbus/system_bus_socket"
 
 
-class Way:
+class Way(enum.Enum):
     """How a daemon is reached."""
 
-    SESSION_SOCKET = "the session's socket"
-    PRIVATE_SOCKET = "the system's socket"
-    SYSTEM_BUS = "the system bus"
-    SESSION_BUS = "the session bus"
+    SESSION_SOCKET = enum.auto()
+    PRIVATE_SOCKET = enum.auto()
+    SYSTEM_BUS = enum.auto()
+    SESSION_BUS = enum.auto()
 
 
 _LONGEST_LINE = 1024  # of what is said before the first message
@@ -43,7 +44,7 @@ _BUSES = {Way.SYSTEM_BUS: "system bus", Way.SESSION_BUS: "session bus"}
 class Route(NamedTuple):
     """Where to connect: an address as D-Bus writes them, and the name to call there."""
 
-    way: str  # one of Way
+    way: Way
     address: str
     name: str = BUS_NAME
 

@@ -141,7 +141,7 @@ def _failed(error: JobFailed | EventFailed, request: Request) -> Iterator[str]:
     if isinstance(error, EventFailed):
         return
     name = request.job_name()
-    places = default_places(request.environ, of_user=request.route.way == Way.SESSION_SOCKET)
+    places = default_places(request.environ, of_user=request.route.way is Way.SESSION_SOCKET)
     if places.log_directory is not None:
         instance = "" if request.arguments else request.own_job()[1]
         yield from log_of_job(log_path(places.log_directory, name, instance).path)
@@ -151,7 +151,7 @@ def _failed(error: JobFailed | EventFailed, request: Request) -> Iterator[str]:
         yield f"To have its scripts checked: init-checkconf {path}"
 
 
-def log_of_daemon(way: str, proc: str = "/proc") -> str:
+def log_of_daemon(way: Way, proc: str = "/proc") -> str:
     """Where the daemon that is reached that way tells what happens."""
     if way not in (Way.PRIVATE_SOCKET, Way.SYSTEM_BUS):
         return "its own output, where it was started"
@@ -188,15 +188,15 @@ def log_of_job(path: str) -> Iterator[str]:
 # -- why there is no daemon -------------------------------------------------------------------------------------------
 
 
-def no_daemon(way: str, environ: Mapping[str, str], *, refused: bool = False, proc: str = "/proc") -> Iterator[str]:
+def no_daemon(way: Way, environ: Mapping[str, str], *, refused: bool = False, proc: str = "/proc") -> Iterator[str]:
     """Why nobody answers, and what to do. `refused`: somebody is there, but does not let us in."""
     if refused:
         yield f"It is there, but not for user {os.geteuid()}. Only its own user and root are let in: try sudo."
-    elif way == Way.SESSION_SOCKET:
+    elif way is Way.SESSION_SOCKET:
         yield "UPSTART_SESSION names a session that has ended."
         yield from _sessions(environ)
         yield "For the system's daemon, give --system, or: unset UPSTART_SESSION"
-    elif way == Way.SESSION_BUS:
+    elif way is Way.SESSION_BUS:
         yield f"Nobody has the name there. To start a daemon on that bus: {DAEMON} --session"
     else:
         yield from _no_system_daemon(way, proc)
@@ -208,14 +208,14 @@ def _wrong_address(route: Route, environ: Mapping[str, str]) -> Iterator[str]:
     yield f"The address is {route.address!r}" + (f", from {variable}." if environ.get(variable) else ".")
 
 
-def _no_system_daemon(way: str, proc: str) -> Iterator[str]:
+def _no_system_daemon(way: Way, proc: str) -> Iterator[str]:
     names = processes.names(proc)
     first = names.get(1, "another init")
     running = [str(pid) for pid, name in sorted(names.items())
                if name == DAEMON or (pid == 1 and processes.first_is_upstartd(proc))]
     if running:
         yield f"{DAEMON} runs (process {', '.join(running)}), but does not answer here."
-        if way == Way.SYSTEM_BUS and os.geteuid() != 0:
+        if way is Way.SYSTEM_BUS and os.geteuid() != 0:
             yield f"Without a system bus only root can reach it, at {PRIVATE_ADDRESS}: try sudo."
         yield "If it is a user's own daemon, find its address with: initctl list-sessions"
     elif first == "systemd":

@@ -73,8 +73,8 @@ def job_directories(request: Request) -> list[str]:
     try:
         directories = sources_in(request.upstart.manager("GetState")).directories
     except (ConnectionFailed, NobodyThere, PermissionDenied) as error:
-        of_user = isinstance(error, NoSessionKnown) or request.route.way == Way.SESSION_SOCKET
-        if not of_user and request.route.way == Way.SESSION_BUS:
+        of_user = isinstance(error, NoSessionKnown) or request.route.way is Way.SESSION_SOCKET
+        if not of_user and request.route.way is Way.SESSION_BUS:
             raise
         directories = list(default_places(request.environ, of_user=of_user).job_directories)
     for directory in directories:

@@ -55,7 +55,7 @@ class JobWatch:
         self._unwatched: set[_Place] = set()
         # The places that have a descriptor or are unwatched, for each job directory.
         self._known: defaultdict[str, Paths] = defaultdict(Paths)
-        # Directories listed since drain() began: what the queue has to say of their files may be known already.
+        # Directories listed since changes() began: what the queue has to say of their files may be known already.
         self._read: set[_Place] = set()
         try:
             self._inotify = make_inotify()
