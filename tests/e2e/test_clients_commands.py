@@ -81,7 +81,7 @@ def test_a_daemon_that_ends_while_a_client_waits_is_an_error(tmp_path: Path) -> 
         with subprocess.Popen(["start", "slow"], env=daemon.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as client:
             wait_until(lambda: "start/pre-start, process" in daemon.run("status", "slow"), "the pre-start process")
-            os.kill(daemon.process.pid, signal.SIGKILL)
+            daemon.kill()
             out, err = client.communicate(timeout=LIMIT)
     assert (client.returncode, out) == (1, "")
     assert err.startswith("start: lost the connection to Upstart")

@@ -165,7 +165,7 @@ def test_who_hangs_up_ends_it_without_a_word(daemon: Daemon) -> None:
 
 def test_it_ends_with_the_daemon(daemon: Daemon) -> None:
     with Monitor(daemon) as monitor:
-        os.kill(daemon.process.pid, signal.SIGKILL)
+        daemon.kill()
         assert monitor.process.wait(LIMIT) == 1
         assert monitor.text().splitlines()[4].startswith("upstart-monitor: lost the connection to Upstart")
 

@@ -72,7 +72,7 @@ class Daemon:
         try:
             wait_until(self._can_be_called, "the daemon to be there")
         except BaseException:
-            self._make_an_end()
+            self.kill()
             raise
         if self._user:
             self.environ["UPSTART_SESSION"] = self._session_file().read_text().strip().partition("=")[2]
@@ -87,7 +87,7 @@ class Daemon:
             if why is None:
                 raise AssertionError(f"the daemon does not end: {self.log()}") from None
         finally:
-            self._make_an_end()
+            self.kill()
 
     def _session_file(self) -> Path:
         return self.scratch / "run" / "upstart" / "sessions" / f"{self.process.pid}.session"
@@ -101,8 +101,8 @@ class Daemon:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex("\0" + SYSTEM_SOCKET) == 0
 
-    def _make_an_end(self) -> None:
-        """Kill what did not end by itself: the daemon, and the processes that it has started."""
+    def kill(self) -> None:
+        """Kill what has not ended by itself: the daemon, and after it the processes that it has started."""
         if self.process.poll() is None:
             for pid in (self.process.pid, *descendants(self.process.pid)):
                 with contextlib.suppress(ProcessLookupError):
